@@ -27,7 +27,7 @@ pub(crate) enum Who {
     Token,
 }
 
-/// One line.
+/// A line of the log.
 #[derive(Debug, Serialize)]
 pub(crate) struct Entry<'a> {
     /// When it ended.
@@ -38,7 +38,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) kind: Kind,
     /// With which workloads.
     pub(crate) workloads: &'a [String],
-    /// What was to run, without its arguments.
+    /// The server that was to run, without its arguments.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) server: Option<&'a str>,
     /// As which operation.

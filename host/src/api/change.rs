@@ -56,7 +56,7 @@ impl Change {
         matches!(self.kind(), Kind::Stop | Kind::Remove)
     }
 
-    /// What is asked for, without names, variables or arguments: for the audit log.
+    /// The server that is asked for, without names, variables or arguments: for the audit log.
     pub(crate) fn server(&self) -> Option<String> {
         match self {
             Self::Create(request) | Self::Edit(_, request, _) => {

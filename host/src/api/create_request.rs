@@ -4,7 +4,7 @@
 //! name: nothing that is asked for is silently ignored.
 use crate::api::once::Once;
 use crate::api::schemas::Refer;
-use crate::commands::RunRequest;
+use crate::commands::{RunRequest, set_alike};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -219,8 +219,8 @@ impl Described {
             return Err(usage("'server' has a zero in it"));
         }
         let has_scheme = server.contains("://");
-        // What ToolHive calls an image runs in a container, whatever this machine has by that name; so does what has a slash
-        // and is no absolute path.
+        // ToolHive's `image` runs in a container, whatever this machine has by that name; so does a server with a slash that
+        // is no absolute path.
         let is_image = said(self.image.as_ref()).is_some() && !has_scheme && !server.starts_with('/')
             || server.contains('/') && !has_scheme && !server.starts_with('/');
         if self.working_dir.as_ref().is_some_and(|folder| !folder.is_empty() && !folder.starts_with('/')) {
@@ -245,30 +245,17 @@ impl Described {
         }
         request.proxy_port = self.proxy_port;
         request.auth = self.auth.unwrap_or(request.auth);
-        request.unix_socket = self.unix_socket;
-        request.allowed_origins = self.allowed_origins.clone();
-        request.allowed_hosts = self.allowed_hosts.clone();
         request.target_port = self.target_port;
-        request.target_path = self.target_path.clone();
         request.working_dir = said(self.working_dir.as_ref());
         request.runs_here = false;
         request.env = self.env_vars.clone();
         let secrets = self.secrets.iter();
         request.secrets = secrets.map(|secret| format!("{},target={}", secret.name, secret.target)).collect();
-        request.volumes = self.volumes.clone();
-        request.labels = self.labels.clone();
         if let Some(group) = said(self.group.as_ref()) {
             request.group = group;
         }
         request.user = said(self.user.as_ref());
-        request.pull = self.pull;
-        request.permission_profile = self.permission_profile.clone();
-        request.cpus = self.cpus;
-        request.memory_bytes = self.memory_bytes;
-        request.pids_limit = self.pids_limit;
-        request.allow_weaker = self.allow_weaker;
-        request.container = self.container.clone();
-        request.stop_timeout_ms = self.stop_timeout_ms;
+        set_alike!(request, self);
         request.restart = self.restart.unwrap_or_default();
         Ok(request)
     }

@@ -130,7 +130,7 @@ fn with_the_last(
 ) -> Vec<End> {
     ends.retain(|end| now.duration_since(end.at) < COUNTS_FOR && library_stamp(&end.library) == end.stamp);
     let is_known = |suspect: &WasUnderWay| ends.iter().any(|end| end.runtime == suspect.runtime);
-    // One that has come into question before is more likely than its neighbours of the moment.
+    // A runtime that has come into question before is more likely than its neighbours of the moment.
     if suspects.len() > 1 && suspects.iter().any(is_known) {
         suspects.retain(is_known);
     }

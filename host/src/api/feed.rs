@@ -43,7 +43,7 @@ impl Happened {
     }
 }
 
-/// One event.
+/// An event.
 #[derive(Clone, Debug)]
 pub(crate) struct Happening {
     number: u64,
@@ -55,7 +55,7 @@ pub(crate) struct Happening {
 
 /// The next message for a listener.
 pub(crate) enum Next {
-    /// One event, and the id to resume after it.
+    /// An event, and the id to resume after it.
     Happening(Happening, String),
     /// Everything as it is now: there is no knowing what was missed. And the id to go on from.
     Reset(Vec<Arc<WorkloadView>>, String),
@@ -72,7 +72,7 @@ pub(crate) struct Feed {
 
 #[derive(Default)]
 struct Inner {
-    /// Which run of the watcher; none while there is none.
+    /// The id of this run of the watcher; none while there is none.
     epoch: Option<String>,
     /// There has been a list.
     is_known: bool,
@@ -83,7 +83,7 @@ struct Inner {
     listeners: usize,
 }
 
-/// One listener, at its place in the events.
+/// A listener, at its place in the events.
 pub(crate) struct Listener {
     feed: Arc<Feed>,
     news: watch::Receiver<u64>,
@@ -134,7 +134,7 @@ impl Feed {
             let happened = match before.remove(&name) {
                 Some(old) if *old == *row => None,
                 // Another workload of the same name.
-                // One whose RunConfig cannot be read just now has no uid: that is no evidence of another one.
+                // A workload whose RunConfig cannot be read just now has no uid, which is no evidence of another one.
                 Some(old) if old.uid != row.uid && !old.uid.is_empty() && !row.uid.is_empty() => {
                     inner.push(Happened::Removed, old);
                     Some(Happened::Created)

@@ -88,11 +88,19 @@ async fn version() -> Json<Version> {
 async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let all = ListOptions { all: true, ..ListOptions::default() };
     let context = api.context()?;
-    // Who scrapes waits for ten seconds, as long as an engine that hangs may take.
-    match tokio::time::timeout(LIST_WAIT, crate::commands::list(&context, &all)).await {
-        Ok(workloads) => api.metrics.seen(&workloads?),
-        Err(_) => tracing::debug!("the workloads of the last time are told"),
+    // A scraper waits for ten seconds, as long as an engine that hangs may take.
+    let listed = match tokio::time::timeout(LIST_WAIT, crate::commands::list(&context, &all)).await {
+        Ok(workloads) => Some(workloads?),
+        Err(_) => {
+            tracing::debug!("the workloads of the last time are told");
+            None
+        }
+    };
+    if let Some(workloads) = &listed {
+        api.metrics.seen(workloads);
     }
-    let text = api.metrics.render(api.operations.running(), api.host.plugin_calls());
+    let totals = api.workload_counts.gather(&context, listed.as_deref()).await;
+    let text = api.metrics.render(api.operations.running(), api.host.plugin_calls(), &totals);
+    drop(totals);
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

@@ -136,7 +136,7 @@ impl Selection {
             }
             (None, Some(group)) => {
                 let context = api.context()?;
-                // One that is there may have no workloads.
+                // A group that is there may have no workloads.
                 group_files::must_exist(&context, group)?;
                 commands::names(&context, Some(group))?
             }
@@ -166,7 +166,7 @@ async fn several(
     let timeout = query.stop_timeout()?;
     let selection = Arc::new(selection);
     let asked = (kind, &*selection, timeout);
-    // Who is in the group may be others by the time that the request is repeated.
+    // The group may have other workloads by the time that the request is repeated.
     let change = {
         let (api, selection) = (api.clone(), selection.clone());
         move || Ok(Change::Several(kind, selection.names(&api)?, timeout))

@@ -3,9 +3,10 @@
 //! Counted by the gate (requests), the operations and the reconciler; workloads are counted when somebody asks. Names of
 //! workloads are no labels: their number has no bound.
 use crate::api::operation::{Kind, OperationState};
+use crate::api::text_format::Text;
+use crate::api::workload_counts::Totals;
 use crate::commands::{Reconciliation, WorkloadView};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use wharf_runtimes::CallCounts;
@@ -90,8 +91,8 @@ impl Metrics {
         (counted.workloads, counted.seen_at) = (by_state, Some(Instant::now()));
     }
 
-    /// All of it, with the workloads that were seen last, and so many operations under way.
-    pub(crate) fn render(&self, running: usize, calls: &CallCounts) -> String {
+    /// All of it, with the workloads that were seen last and what their supervisors told, and so many operations under way.
+    pub(crate) fn render(&self, running: usize, calls: &CallCounts, workloads: &Totals) -> String {
         let counted = self.counted();
         let mut text = Text::default();
         text.head("wharf_build_info", "gauge", "Which version serves.");
@@ -106,6 +107,7 @@ impl Metrics {
             text.head("wharf_workloads_age_seconds", "gauge", "How long ago they were counted.");
             text.line("wharf_workloads_age_seconds", &[], &seen_at.elapsed().as_secs_f64().to_string());
         }
+        workloads.write(&mut text);
         text.head("wharf_operations_running", "gauge", "Operations under way.");
         text.line("wharf_operations_running", &[], &running.to_string());
         text.head("wharf_plugin_calls_total", "counter", "Calls of plugins by this process.");
@@ -138,36 +140,10 @@ impl Metrics {
         text.head(name, "histogram", "Time to the head of the answer.");
         for ((method, route), histogram) in &counted.durations {
             let labels = [("method", method.as_str()), ("route", route.as_str())];
-            for (bound, count) in BUCKETS.iter().zip(histogram.buckets) {
-                let bound = bound.to_string();
-                let labels = [labels[0], labels[1], ("le", bound.as_str())];
-                text.line(&format!("{name}_bucket"), &labels, &count.to_string());
-            }
-            let count = histogram.count.to_string();
-            text.line(&format!("{name}_bucket"), &[labels[0], labels[1], ("le", "+Inf")], &count);
-            text.line(&format!("{name}_sum"), &labels, &histogram.sum.to_string());
-            text.line(&format!("{name}_count"), &labels, &count);
+            let buckets = BUCKETS.into_iter().zip(histogram.buckets);
+            text.histogram(name, &labels, buckets, (histogram.count, histogram.sum));
         }
         text.0
-    }
-}
-
-/// The text form, line by line.
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a string does not fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: &str) {
-        let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let labels: Vec<_> =
-            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 }
 
@@ -182,7 +158,7 @@ mod tests {
         metrics.answered("GET", "/x/{name}", 200, Duration::from_secs(60));
         metrics.operated(Kind::Create, OperationState::Done);
         metrics.reconciled("a\"b", Reconciliation::Started);
-        let text = metrics.render(2, &CallCounts::default());
+        let text = metrics.render(2, &CallCounts::default(), &Totals::default());
         for line in [
             "wharf_operations_running 2",
             "wharf_operations_total{kind=\"create\",outcome=\"done\"} 1",

@@ -51,7 +51,9 @@ mod schemas;
 mod server;
 mod socket;
 mod state;
+mod text_format;
 mod token;
+mod workload_counts;
 mod workloads;
 
 pub(crate) use app::document;

@@ -22,7 +22,7 @@ pub(crate) struct Stored {
     /// The key by which a repeated request is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) repeat: Option<Repeat>,
-    /// What was to run, for the audit log.
+    /// The server that was to run, for the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) server: Option<String>,
 }
@@ -92,8 +92,8 @@ fn file(stored: &Stored) -> String {
     format!("{}.json", stored.operation.id)
 }
 
-/// What is written stays for a day: the URLs of clients, which hold a secret, and the last output of a server, which may
-/// hold one, are for the immediate answer alone.
+/// A file stays for a day. So the URLs of clients, which hold a secret, and the last output of a server, which may hold one,
+/// are left out: they are for the immediate answer alone.
 fn bytes(stored: &Stored) -> Result<Vec<u8>> {
     let mut stored = stored.clone();
     if let Some(outcome) = &mut stored.operation.outcome {

@@ -31,7 +31,7 @@ pub(crate) struct Known {
     pub(crate) stored: Stored,
     /// It has a file.
     pub(crate) is_recorded: bool,
-    /// What is in its file, if the end could not be written: that is tried again.
+    /// The content of its file, if the end could not be written, which is tried again.
     pub(crate) outdated: Option<Stored>,
     /// Its end is being written, by its own thread.
     pub(crate) is_ending: bool,
@@ -74,7 +74,7 @@ impl Beginning {
 }
 
 impl Known {
-    /// One that was found in a file, and has ended.
+    /// An operation that was found in a file, and has ended.
     pub(crate) fn found(stored: Stored) -> Self {
         Self {
             stored,
@@ -88,7 +88,7 @@ impl Known {
         }
     }
 
-    /// One that is about to begin.
+    /// An operation that is about to begin.
     pub(crate) fn new(stored: Stored, is_cancellable: bool, cancel: CancellationToken) -> Self {
         let (begun, ended) = (watch::Sender::new(Begun::NotYet), watch::Sender::new(false));
         let (is_recorded, is_ending, outdated) = (false, false, None);
@@ -110,7 +110,7 @@ impl Known {
     }
 }
 
-/// What ended before this is forgotten.
+/// Operations that ended before this are forgotten.
 pub(crate) fn oldest() -> Timestamp {
     Timestamp::now().checked_sub(KEPT_FOR).unwrap_or(Timestamp::MIN)
 }

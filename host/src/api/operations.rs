@@ -67,7 +67,7 @@ impl Operations {
         let told = audit.told();
         for mut stored in files.load()? {
             if stored.operation.is_finished() && !told.contains(&stored.operation.id) {
-                // What served ended between the record and the line.
+                // The process that served ended between the record and the line.
                 note(&audit, &stored);
             }
             if !stored.operation.is_finished() {
@@ -187,7 +187,7 @@ impl Operations {
                 let Some(known) = table.get_mut(id) else { return false };
                 known.is_recorded = is_recorded;
                 known.begun.send_replace(Begun::Yes);
-                // What serves may have ended meanwhile.
+                // The operation may have ended meanwhile.
                 !known.stored.operation.is_finished()
             }
             Err(error) => {
@@ -253,7 +253,7 @@ impl Operations {
 
     /// Writes the ends that a disk did not take before, and forgets what is too much or too old.
     fn tidy(&self) {
-        // Whoever is at it already does it for all.
+        // A thread that is at it already does it for all.
         let Ok(_turn) = self.tidying.try_lock() else { return };
         self.catch_up();
         let forgotten: Vec<Known> = {

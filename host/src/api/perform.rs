@@ -17,7 +17,7 @@ const AT_A_TIME: usize = 8;
 /// How long the workloads of a group that is removed may take to end by themselves.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What came of a change.
+/// The outcome of a change.
 pub(crate) struct Performed {
     /// The workloads that were changed.
     pub(crate) workloads: Vec<String>,
@@ -99,7 +99,7 @@ async fn remove_group(context: &Context, group: &str, with_workloads: bool) -> R
     Ok(names.iter().map(ToString::to_string).collect())
 }
 
-/// One of several; what fails of it is in its report.
+/// The change of one workload among several; its failure is in its report.
 async fn several(
     host: &Arc<Host>,
     kind: Kind,

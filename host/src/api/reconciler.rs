@@ -98,7 +98,7 @@ fn runtimes(api: &Api) -> Result<BTreeMap<String, Vec<WorkloadName>>> {
 async fn reconcile(api: Arc<Api>, runtime: String, names: Vec<WorkloadName>) -> (String, bool) {
     let reports = async {
         let context = api.context()?;
-        // One that was removed since is no reason to leave the others alone.
+        // A workload that was removed since is no reason to leave the others alone.
         let gone = |name: &WorkloadName| {
             context.store().read_run_config(name).is_err_and(|error| error.is_not_found())
         };

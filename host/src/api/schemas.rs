@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
 
-/// What `docs/json.md` documents, made of the types themselves by a test that keeps the file in step with them. So the
+/// The schemas of `docs/json.md`. A test makes them of the types themselves and keeps the file in step with them, so the
 /// binary needs no code that makes schemas.
 const JSON_FORMS: &str = include_str!("../../../docs/json.schema.json");
 /// Where the file has its types, and where this document has them.

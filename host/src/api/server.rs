@@ -11,6 +11,7 @@ use crate::api::reconciler::reconcile_for_ever;
 use crate::api::socket::{NEEDS_A_DISK, ServeLock, SocketPlace};
 use crate::api::state::{Api, WAITS_MAX};
 use crate::api::token::make_token;
+use crate::api::workload_counts::WorkloadCounts;
 use crate::commands::Host;
 use std::io;
 use std::net::SocketAddr;
@@ -99,7 +100,8 @@ impl Serving {
         let ending = CancellationToken::new();
         let feed = Feed::new(host.clone(), ending.clone());
         let waits = Semaphore::new(WAITS_MAX);
-        let api = Arc::new(Api { host, operations, feed, metrics, ending, waits });
+        let workload_counts = WorkloadCounts::default();
+        let api = Arc::new(Api { host, operations, feed, metrics, workload_counts, ending, waits });
         Ok(Self { api, socket, port, reconcile_every: options.reconcile_every, _lock: lock })
     }
 

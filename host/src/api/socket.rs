@@ -87,7 +87,7 @@ fn bind(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
     let mut unnamed = path.as_os_str().to_owned();
     unnamed.push(".new");
     match std::fs::symlink_metadata(&unnamed) {
-        // One that a process left that was killed.
+        // A process that was killed has left it.
         Ok(found) if found.file_type().is_socket() => std::fs::remove_file(&unnamed)?,
         Ok(_) => {
             let message = format!("{} is there, and is no socket", Path::new(&unnamed).display());

@@ -6,6 +6,7 @@ use crate::api::metrics::Metrics;
 use crate::api::operation::Operation;
 use crate::api::operations::{IdempotencyKey, Operations};
 use crate::api::problem::Problem;
+use crate::api::workload_counts::WorkloadCounts;
 use crate::commands::{Context, Host, export};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -29,6 +30,8 @@ pub(crate) struct Api {
     pub(crate) feed: Arc<Feed>,
     /// The counters.
     pub(crate) metrics: Arc<Metrics>,
+    /// The counts of the workloads' supervisors.
+    pub(crate) workload_counts: WorkloadCounts,
     /// Cancelled when what serves ends: streams end with it.
     pub(crate) ending: CancellationToken,
     /// So many requests may wait for operations at a time: each holds a connection.
@@ -44,7 +47,7 @@ impl Api {
         self.host.context()
     }
 
-    /// One operation once it has ended, or as it is after this time, or when what serves ends, or where too many wait.
+    /// An operation once it has ended, or as it is after this time, or when this process is to end, or where too many wait.
     pub(crate) async fn wait(&self, id: &str, at_most: Duration) -> Option<Operation> {
         let Ok(_place) = self.waits.try_acquire() else { return self.operations.get(id) };
         tokio::select! {
@@ -107,7 +110,7 @@ impl Api {
 
 /// The client that asks for a change, and the key by which a repeated request is recognised.
 pub(crate) struct Asker {
-    /// Who.
+    /// The client.
     pub(crate) who: Who,
     /// The key.
     pub(crate) key: Option<IdempotencyKey>,

@@ -3,7 +3,9 @@ use super::console::{Console, Format};
 use super::edit_arguments::{Clear, Edit};
 use super::failure::{DONE, Failure, Outcome};
 use super::progress::Steps;
-use super::run_options::{environment, recorded_profile, volume_from};
+use super::run_options::{environment, in_options, recorded_profile, volume_from};
+use super::shared_arguments::{put, put_all};
+use super::stop_timeout::milliseconds;
 use std::path::Path;
 use std::sync::Arc;
 use wharf::commands::{self, Context, EditResult, Edited, RunRequest};
@@ -12,8 +14,8 @@ use wharf_model::{Error, ErrorKind, Result};
 impl Edit {
     pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
         // Files and variables of this command are read before anything is waited for.
-        let env = environment(&self.env, &self.env_file)?;
-        let profile = self.permission_profile.as_deref().map(recorded_profile).transpose()?;
+        let env = environment(&self.variables.env, &self.variables.env_file)?;
+        let profile = self.limits.permission_profile.as_deref().map(recorded_profile).transpose()?;
         let current_dir = &context.config().current_dir;
         let change = |before: RunRequest| {
             let mut request = self.cleared(before);
@@ -29,7 +31,8 @@ impl Edit {
             self.stop_timeout.of(context, &self.name),
             &mut steps,
         )
-        .await?;
+        .await
+        .map_err(in_options)?;
         drop(steps);
         let done = format!("'{}' was changed; see: wharf export {0}", self.name);
         self.tell(&edited, console).map_err(Failure::untold(done))?;
@@ -59,6 +62,15 @@ impl Edit {
                 Clear::Origins => request.allowed_origins.clear(),
                 Clear::Hosts => request.allowed_hosts.clear(),
                 Clear::User => request.user = None,
+                Clear::Entrypoint => request.container.entrypoint = None,
+                Clear::Network => request.container.network = None,
+                Clear::AddHosts => request.container.add_hosts.clear(),
+                Clear::Tmpfs => request.container.tmpfs.clear(),
+                Clear::ShmSize => request.container.shm_size_bytes = None,
+                Clear::CapAdd => request.container.cap_add.clear(),
+                Clear::Ulimits => request.container.ulimits.clear(),
+                Clear::Platform => request.container.platform = None,
+                Clear::StopTimeout => request.stop_timeout_ms = None,
                 Clear::Pull => request.pull = None,
                 Clear::PermissionProfile => request.permission_profile = None,
                 Clear::Cpus => request.cpus = None,
@@ -73,18 +85,6 @@ impl Edit {
     }
 
     fn changed(&self, mut request: RunRequest, current_dir: &Path) -> Result<RunRequest> {
-        /// Replaces a value by one that was given.
-        fn put<T: Clone>(place: &mut T, given: Option<T>) {
-            if let Some(given) = given {
-                *place = given;
-            }
-        }
-        /// The same for a list, where none was given if it is empty.
-        fn put_all<T: Clone>(place: &mut Vec<T>, given: Vec<T>) {
-            if !given.is_empty() {
-                *place = given;
-            }
-        }
         for key in &self.unset {
             if request.env.remove(key).is_none() {
                 let message = format!("--unset {key}: '{}' has no such variable", self.name);
@@ -102,9 +102,7 @@ impl Edit {
         put_all(&mut request.allowed_origins, self.allow_origin.clone());
         put_all(&mut request.allowed_hosts, self.allow_host.clone());
         put(&mut request.target_path, self.target_path.clone());
-        if let Some(folder) = &self.workdir {
-            request.working_dir = Some(current_dir.join(folder).display().to_string());
-        }
+        put(&mut request.working_dir, self.workdir.clone().map(Some));
         put_all(&mut request.secrets, self.secret.clone());
         put_all(
             &mut request.volumes,
@@ -112,13 +110,89 @@ impl Edit {
         );
         request.labels.extend(self.label.iter().cloned());
         put(&mut request.group, self.group.clone());
-        request.user = self.user.clone().or(request.user);
+        self.container.put_into(&mut request);
+        put(&mut request.container.no_init, self.no_init);
+        put(&mut request.container.platform, self.platform.clone().map(Some));
+        put(&mut request.stop_timeout_ms, self.kept_stop_timeout.map(|time| Some(milliseconds(time))));
         request.pull = self.pull.map(Into::into).or(request.pull);
-        request.cpus = self.cpus.or(request.cpus);
-        request.memory_bytes = self.memory.or(request.memory_bytes);
-        request.pids_limit = self.pids_limit.or(request.pids_limit);
+        self.limits.put_into(&mut request);
         put(&mut request.allow_weaker, self.allow_weaker);
         put(&mut request.restart, self.restart.map(Into::into));
         Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::run_arguments::Run;
+    use super::*;
+    use clap::{Args, Parser};
+
+    #[derive(Parser)]
+    struct Line<T: Args> {
+        #[command(flatten)]
+        given: T,
+    }
+
+    const OPTIONS: [&str; 26] = [
+        "--ulimit",
+        "nofile=64:128",
+        "--cap-add",
+        "SETUID",
+        "--network",
+        "none",
+        "--add-host",
+        "db:10.1.2.3",
+        "--working-dir",
+        "app",
+        "--entrypoint",
+        "/bin/sh",
+        "--shm-size",
+        "2m",
+        "--tmpfs",
+        "/tmp",
+        "--stop-timeout",
+        "1.5",
+        "--platform",
+        "linux/arm64",
+        "--user",
+        "nobody",
+        "--memory",
+        "64m",
+        "--pids-limit",
+        "8",
+    ];
+
+    #[test]
+    fn a_workload_is_edited_to_what_run_makes_of_the_same_options() {
+        let options = || OPTIONS.into_iter().chain(["--no-init"]);
+        let run: Line<Run> = Line::parse_from(["run"].into_iter().chain(options()).chain(["sh"]));
+        let made = run.given.described("sh", Path::new("/here")).unwrap();
+        let edit = |options: Vec<&str>, before: RunRequest| {
+            let edit: Line<Edit> = Line::parse_from(["edit", "demo"].into_iter().chain(options));
+            edit.given.changed(edit.given.cleared(before), Path::new("/here")).unwrap()
+        };
+        let plain = RunRequest::new("sh");
+        assert_ne!(made, plain);
+        assert_eq!(edit(options().collect(), plain.clone()), made);
+        // Nothing is named, and everything is.
+        assert_eq!(edit(vec![], made.clone()), made);
+        let all = [
+            "ulimits",
+            "cap-add",
+            "network",
+            "add-hosts",
+            "workdir",
+            "entrypoint",
+            "shm-size",
+            "tmpfs",
+            "stop-timeout",
+            "platform",
+            "user",
+            "memory",
+            "pids-limit",
+        ];
+        let clear = all.into_iter().flat_map(|what| ["--clear", what]).chain(["--no-init=false"]);
+        assert_eq!(edit(clear.collect(), made), plain);
     }
 }

@@ -1,10 +1,11 @@
 //! The arguments of `wharf edit`: those of `wharf run` that can be changed.
 use super::console::Format;
 use super::run_arguments::{InstancesOption, PullOption, RestartOption, TransportOption};
-use super::run_values::{cpus, pair, size};
-use super::stop_timeout::StopTimeout;
+use super::run_values::pair;
+use super::shared_arguments::{ContainerArguments, LimitArguments, VariableArguments};
+use super::stop_timeout::{StopTimeout, seconds};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::time::Duration;
 use wharf_model::WorkloadName;
 
 const EXAMPLES: &str = "Examples:
@@ -58,15 +59,11 @@ pub(super) struct Edit {
     /// A page that may ask the proxy, as scheme://host[:port]; can be given several times
     #[arg(long, value_name = "ORIGIN")]
     pub(super) allow_origin: Vec<String>,
-    /// The folder that a command runs in
-    #[arg(long, value_name = "FOLDER")]
-    pub(super) workdir: Option<PathBuf>,
-    /// A variable for the server; KEY alone takes its value from here
-    #[arg(short, long, value_name = "KEY[=VALUE]")]
-    pub(super) env: Vec<String>,
-    /// A file with variables, one a line
-    #[arg(long, value_name = "FILE")]
-    pub(super) env_file: Vec<PathBuf>,
+    /// The folder that it runs in: of this machine for a command, of the image for an image
+    #[arg(short = 'w', long, visible_alias = "working-dir", value_name = "FOLDER")]
+    pub(super) workdir: Option<String>,
+    #[command(flatten)]
+    pub(super) variables: VariableArguments,
     /// A variable that it gets no more
     #[arg(long, value_name = "KEY")]
     pub(super) unset: Vec<String>,
@@ -82,24 +79,22 @@ pub(super) struct Edit {
     /// The group that it is listed under
     #[arg(long)]
     pub(super) group: Option<String>,
-    /// As which user of its image it runs: a name or a number, with :group if wanted
-    #[arg(long, value_name = "USER[:GROUP]")]
-    pub(super) user: Option<String>,
+    #[command(flatten)]
+    pub(super) container: ContainerArguments,
+    /// Whether the server is the first process of its container, without an init
+    #[arg(long, value_name = "true|false", hide_possible_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) no_init: Option<bool>,
+    /// The platform whose image is run, such as linux/arm64
+    #[arg(long, value_name = "OS/ARCHITECTURE")]
+    pub(super) platform: Option<String>,
+    /// Seconds that it may take to end by itself whenever it is stopped, before it is killed
+    #[arg(long = "stop-timeout", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    pub(super) kept_stop_timeout: Option<Duration>,
     /// When its image is fetched
     #[arg(long, value_enum, hide_possible_values = true, value_name = "always|missing|never")]
     pub(super) pull: Option<PullOption>,
-    /// Its access: nothing of yours (none), the network (network), or the profile in a file
-    #[arg(long, value_name = "none|network|FILE")]
-    pub(super) permission_profile: Option<String>,
-    /// How many processors it may use, such as 1.5
-    #[arg(long, value_name = "NUMBER", value_parser = cpus)]
-    pub(super) cpus: Option<f64>,
-    /// How much memory it may use, such as 512m
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(super) memory: Option<u64>,
-    /// How many processes and threads it may have
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) pids_limit: Option<u64>,
+    #[command(flatten)]
+    pub(super) limits: LimitArguments,
     /// Whether it runs even if not all of this can be enforced here
     #[arg(long, value_name = "true|false", hide_possible_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) allow_weaker: Option<bool>,
@@ -130,6 +125,15 @@ pub(super) enum Clear {
     Origins,
     Hosts,
     User,
+    Entrypoint,
+    Network,
+    AddHosts,
+    Tmpfs,
+    ShmSize,
+    CapAdd,
+    Ulimits,
+    Platform,
+    StopTimeout,
     Pull,
     PermissionProfile,
     Cpus,

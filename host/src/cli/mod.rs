@@ -64,6 +64,7 @@ mod script;
 mod select;
 mod serve;
 mod serve_unit;
+mod shared_arguments;
 mod start;
 mod status;
 mod stop;

@@ -5,10 +5,9 @@ use super::foreground;
 use super::from_config;
 use super::progress::{Steps, say_ready};
 use super::run_arguments::Run;
-use super::run_options::{
-    container, environment, in_options, recorded_profile, refuse_unsupported, volume_from,
-};
+use super::run_options::{environment, in_options, recorded_profile, refuse_unsupported, volume_from};
 use super::script::{self, Script};
+use super::stop_timeout::milliseconds;
 use std::path::Path;
 use std::sync::Arc;
 use wharf::commands::{self, Context, RunRequest, Started};
@@ -99,7 +98,8 @@ impl Run {
         request
     }
 
-    fn described(&self, server: &str, current_dir: &Path) -> Result<RunRequest> {
+    /// The request for a SERVER with these options.
+    pub(super) fn described(&self, server: &str, current_dir: &Path) -> Result<RunRequest> {
         let mut request = RunRequest::new(server);
         request.args = self.args.clone();
         request.transport = self.transport.map(Transport::from).unwrap_or_default();
@@ -111,25 +111,23 @@ impl Run {
         request.allowed_origins = self.allow_origin.clone();
         request.allowed_hosts = self.allow_host.clone();
         request.target_path = self.target_path.clone().unwrap_or_default();
-        request.env = environment(&self.env, &self.env_file)?;
+        request.env = environment(&self.variables.env, &self.variables.env_file)?;
         request.secrets = self.secret.clone();
         request.volumes = self.volume.iter().map(|volume| volume_from(volume, current_dir)).collect();
         request.labels = self.label.iter().cloned().collect();
         if let Some(group) = &self.group {
             request.group = group.clone();
         }
-        request.user = self.user.clone();
         request.pull = self.pull.map(PullPolicy::from);
-        if let Some(given) = &self.permission_profile {
+        if let Some(given) = &self.limits.permission_profile {
             request.permission_profile = Some(recorded_profile(given)?);
         }
         request.working_dir = self.workdir.clone();
-        request.container = container(self);
-        request.stop_timeout_ms =
-            self.stop_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-        request.cpus = self.cpus;
-        request.memory_bytes = self.memory;
-        request.pids_limit = self.pids_limit;
+        self.container.put_into(&mut request);
+        request.container.no_init = self.no_init;
+        request.container.platform = self.platform.clone();
+        request.stop_timeout_ms = self.stop_timeout.map(milliseconds);
+        self.limits.put_into(&mut request);
         request.instances = self.instances.map(Instances::from).unwrap_or_default();
         request.restart = self.restart.map(RestartPolicy::from).unwrap_or_default();
         Ok(request)

@@ -1,13 +1,14 @@
 //! The arguments of `wharf run`.
 use super::console::Format;
-use super::run_values::{cpus, pair, size, ulimit};
+use super::run_values::pair;
+use super::shared_arguments::{ContainerArguments, LimitArguments, VariableArguments};
 use super::stop_timeout::seconds;
 use super::url::AuthOption;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 use wharf_model::{Instances, RestartPolicy, Transport, WorkloadName};
-use wharf_sdk::{PullPolicy, Ulimit};
+use wharf_sdk::PullPolicy;
 
 const EXAMPLES: &str = "Examples:
   wharf run uvx://mcp-server-time
@@ -81,12 +82,8 @@ pub(super) struct Run {
     /// Pages on localhost may without it, unless everybody is served.
     #[arg(long, value_name = "ORIGIN")]
     pub(super) allow_origin: Vec<String>,
-    /// A variable for the server; KEY alone takes its value from here
-    #[arg(short, long, value_name = "KEY[=VALUE]")]
-    pub(super) env: Vec<String>,
-    /// A file with variables, one a line
-    #[arg(long, value_name = "FILE")]
-    pub(super) env_file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) variables: VariableArguments,
     /// A secret for the server, from the file secrets/NAME of the configuration
     #[arg(long, value_name = "NAME,target=VARIABLE")]
     pub(super) secret: Vec<String>,
@@ -105,30 +102,8 @@ pub(super) struct Run {
     /// The group that it is listed under [default: default]
     #[arg(long)]
     pub(super) group: Option<String>,
-    /// As which user of its image it runs: a name or a number, with :group if wanted
-    #[arg(long, value_name = "USER[:GROUP]")]
-    pub(super) user: Option<String>,
-    /// The program of its image that it runs instead of the image's own
-    #[arg(long, value_name = "PROGRAM")]
-    pub(super) entrypoint: Option<String>,
-    /// The network of the engine that it is in: none, bridge, host, or one by its name
-    #[arg(long, visible_alias = "net", value_name = "NAME")]
-    pub(super) network: Option<String>,
-    /// A name of a machine in it; host-gateway stands for the address of this machine
-    #[arg(long, value_name = "NAME:ADDRESS")]
-    pub(super) add_host: Vec<String>,
-    /// A folder in memory
-    #[arg(long, value_name = "PATH[:OPTIONS]")]
-    pub(super) tmpfs: Vec<String>,
-    /// The size of its shared memory (/dev/shm), such as 64m
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(super) shm_size: Option<u64>,
-    /// A capability of the kernel that it keeps, such as SETUID; all others are dropped
-    #[arg(long, value_name = "CAPABILITY")]
-    pub(super) cap_add: Vec<String>,
-    /// A limit of the kernel for each of its processes, such as nofile=4096
-    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = ulimit)]
-    pub(super) ulimit: Vec<(String, Ulimit)>,
+    #[command(flatten)]
+    pub(super) container: ContainerArguments,
     /// Run the server as the first process of its container, without an init
     #[arg(long)]
     pub(super) no_init: bool,
@@ -141,18 +116,8 @@ pub(super) struct Run {
     /// When its image is fetched [default: missing]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "always|missing|never")]
     pub(super) pull: Option<PullOption>,
-    /// Its access: nothing of yours (none), the network (network), or the profile in a file
-    #[arg(long, value_name = "none|network|FILE")]
-    pub(super) permission_profile: Option<String>,
-    /// How many processors it may use, such as 1.5
-    #[arg(long, value_name = "NUMBER", value_parser = cpus)]
-    pub(super) cpus: Option<f64>,
-    /// How much memory it may use, such as 512m
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(super) memory: Option<u64>,
-    /// How many processes and threads it may have
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) pids_limit: Option<u64>,
+    #[command(flatten)]
+    pub(super) limits: LimitArguments,
     /// Run it even if not all of this can be enforced here; wharf status tells what is not
     #[arg(long)]
     pub(super) allow_weaker: bool,

@@ -5,7 +5,7 @@ use super::run_arguments::{ProxyModeOption, Run};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_sdk::{ContainerOptions, PermissionProfile};
+use wharf_sdk::PermissionProfile;
 
 /// The limit for a file of variables or a profile.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -57,21 +57,6 @@ fn permission_profile(given: &str) -> Result<PermissionProfile> {
         let message = format!("--permission-profile {given} is not a profile that wharf knows");
         Error::caused(ErrorKind::Usage, message, &error)
     })
-}
-
-/// The options that only containers have.
-pub(super) fn container(run: &Run) -> ContainerOptions {
-    ContainerOptions {
-        ulimits: run.ulimit.iter().cloned().collect(),
-        cap_add: run.cap_add.clone(),
-        network: run.network.clone(),
-        add_hosts: run.add_host.clone(),
-        entrypoint: run.entrypoint.clone(),
-        no_init: run.no_init,
-        platform: run.platform.clone(),
-        shm_size_bytes: run.shm_size,
-        tmpfs: run.tmpfs.clone(),
-    }
 }
 
 /// The names of other fields as the options that set them.

@@ -1,6 +1,6 @@
 //! The part that `run` and `edit` share: a request is checked, and becomes a RunConfig, before anything is changed.
 use crate::commands::context::Context;
-use crate::commands::request::RunRequest;
+use crate::commands::request::{RunRequest, set_alike};
 use std::net::IpAddr;
 use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
 use wharf_model::{Instances, RestartPolicy, RunConfig, Transport, Uid, WorkloadName};
@@ -164,26 +164,13 @@ pub(crate) fn run_config(
     run.host = address(&request.host).to_owned();
     run.port = request.proxy_port;
     run.proxy_auth = Some(request.auth);
-    run.unix_socket = request.unix_socket;
-    run.allowed_origins = request.allowed_origins.clone();
-    run.allowed_hosts = request.allowed_hosts.clone();
-    run.target_path = request.target_path.clone();
     run.target_port = target_port(request);
     run.cmd_args = request.args.clone();
     run.env_vars = request.env.clone();
     run.secrets = request.secrets.clone();
-    run.volumes = request.volumes.clone();
-    run.labels = request.labels.clone();
     run.group = request.group.clone();
     run.user = request.user.clone().unwrap_or_default();
-    run.pull = request.pull;
-    run.permission_profile = request.permission_profile.clone();
-    run.cpus = request.cpus;
-    run.memory_bytes = request.memory_bytes;
-    run.pids_limit = request.pids_limit;
-    run.allow_weaker = request.allow_weaker;
-    run.container = request.container.clone();
-    run.stop_timeout_ms = request.stop_timeout_ms;
+    set_alike!(run, request);
     run.restart = request.restart;
     run.instances = request.instances;
     Ok(run)

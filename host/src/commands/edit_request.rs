@@ -45,7 +45,11 @@ pub(crate) async fn changed(context: &Context, old: &RunConfig, change: &Change<
         (as_accepted(context, &request, source, &client), text)
     };
     let mut run = carry_over(old, run_config(&request, old.name.clone(), &text, &source)?);
-    run.working_dir = request.working_dir.unwrap_or_default();
+    run.working_dir = match (request.working_dir, &source) {
+        (Some(folder), Source::Image { .. }) => folder,
+        (Some(folder), _) => context.config().current_dir.join(folder).display().to_string(),
+        (None, _) => String::new(),
+    };
     if request.proxy_port == 0 {
         // Clients have it in their configurations.
         run.port = old.port;

@@ -4,8 +4,29 @@ use std::collections::BTreeMap;
 use wharf_model::{Instances, ProxyAuth, RestartPolicy, RunConfig, Transport};
 use wharf_sdk::{ContainerOptions, PullPolicy};
 
+/// Sets the fields that a description, the request and the RunConfig have under the same names and in the same form.
+macro_rules! set_alike {
+    ($to:ident, $from:expr) => {
+        $to.unix_socket = $from.unix_socket;
+        $to.allowed_origins.clone_from(&$from.allowed_origins);
+        $to.allowed_hosts.clone_from(&$from.allowed_hosts);
+        $to.target_path.clone_from(&$from.target_path);
+        $to.volumes.clone_from(&$from.volumes);
+        $to.labels.clone_from(&$from.labels);
+        $to.pull = $from.pull;
+        $to.permission_profile.clone_from(&$from.permission_profile);
+        $to.cpus = $from.cpus;
+        $to.memory_bytes = $from.memory_bytes;
+        $to.pids_limit = $from.pids_limit;
+        $to.allow_weaker = $from.allow_weaker;
+        $to.container.clone_from(&$from.container);
+        $to.stop_timeout_ms = $from.stop_timeout_ms;
+    };
+}
+pub(crate) use set_alike;
+
 /// A request to create and start a workload. Its values have their types; the command layer validates the rest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RunRequest {
     /// SERVER.
     pub server: String,

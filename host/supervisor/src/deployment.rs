@@ -2,6 +2,7 @@
 //! machine decides which of them is done and when (`machine/`); the records are in `recording.rs`, the wait for an answer
 //! in `readiness.rs` and `readiness_http.rs`.
 use crate::config::Config;
+use crate::counts::Counts;
 use crate::machine::{Earlier, Made};
 use crate::session_servers::{SessionServers, clear_session_servers};
 use crate::spec::specification;
@@ -54,6 +55,8 @@ pub(crate) struct Deployment {
     pub(crate) resumed: Option<Observation>,
     /// How often in a row the workload has ended with exit code 0, starts that failed so included.
     pub(crate) zero_ends: Arc<AtomicU32>,
+    /// The counts for metrics.
+    pub(crate) counts: Counts,
 }
 
 /// The failure of a deployment.

@@ -177,7 +177,8 @@ impl Performer<'_> {
             access: deployment.access.clone(),
             turn: Arc::default(),
         };
-        Control::open(&state, keeper, left)
+        let counts = deployment.counts.clone();
+        Control::open(&state, (keeper, counts), left)
     }
 
     async fn deploy(&mut self) -> Result<Event> {

@@ -14,6 +14,7 @@ mod access;
 pub mod client;
 mod client_socket;
 mod config;
+mod counts;
 mod deployment;
 mod dial;
 mod effects;
@@ -49,7 +50,8 @@ pub use client::control;
 pub use client::control::ControlError;
 pub use client::messages::AccessChange;
 pub use client::protocol::{
-    Progress, StartMode, StartOutcome, SupervisorReport, SupervisorRequest, Undelivered,
+    OperationsTold, Progress, StartMode, StartOutcome, SupervisorCounts, SupervisorReport, SupervisorRequest,
+    Undelivered,
 };
 pub use client::spawn::{Supervisor, spawn};
 pub use client_socket::check_client_socket;

@@ -3,6 +3,7 @@
 use crate::access::AccessKeeper;
 use crate::client::control::{Asked, Server};
 use crate::client::messages::{Answer, Request};
+use crate::counts::Counts;
 use crate::ending::{EndWatch, disowned};
 use crate::machine::{Ask, Ending, Event, Reply, State};
 use crate::progress::{Reporter, Told};
@@ -139,7 +140,8 @@ fn ask(request: &Request) -> Ask {
         Request::Cancel {} => Ask::Cancel,
         Request::Leave {} => Ask::Leave,
         Request::Report {} => Ask::Report,
-        Request::ChangeAccess(_) => Ask::ChangeAccess,
+        // Both are answered before they come here.
+        Request::ChangeAccess(_) | Request::Counts {} => Ask::ChangeAccess,
     }
 }
 
@@ -189,14 +191,18 @@ pub(crate) struct Control {
 
 impl Control {
     /// Opens the control socket and takes signals. `left`, the end of a foreground command, counts as one.
-    pub(crate) fn open(state: &StateDir, keeper: AccessKeeper, left: ClientGone) -> Result<Self> {
+    pub(crate) fn open(
+        state: &StateDir,
+        (keeper, counts): (AccessKeeper, Counts),
+        left: ClientGone,
+    ) -> Result<Self> {
         let failed = |what: &str, error: &io::Error| Error::caused(ErrorKind::Failed, what, error);
         let server = Server::bind(state, &keeper.name)
             .map_err(|error| failed("the control socket cannot be made", &error))?;
         let signalled = signals(left).map_err(|error| failed("signals cannot be received", &error))?;
         let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
         let open = TaskTracker::new();
-        let accepting = tokio::spawn(server.serve(sender, keeper, open.clone()));
+        let accepting = tokio::spawn(server.serve(sender, (keeper, counts), open.clone()));
         Ok(Self { requests, signalled, accepting, open })
     }
 

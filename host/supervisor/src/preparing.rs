@@ -59,6 +59,7 @@ pub(crate) async fn connect(task: &SupervisorRequest, events: Option<EventListen
         earlier: None,
         resumed: None,
         zero_ends: std::sync::Arc::default(),
+        counts: crate::counts::Counts::default(),
     })
 }
 

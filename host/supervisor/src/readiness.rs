@@ -1,7 +1,7 @@
 //! Starts a deployed workload and waits until its server answers; if it does not, finds out why.
 use crate::deployment::Deployment;
 use crate::session_servers::SessionServers;
-use crate::workload_proxy::WorkloadProxy;
+use crate::workload_proxy::{WorkloadProxy, proxy_options};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use wharf_model::{Advice, Setting, how};
@@ -32,10 +32,13 @@ impl Deployment {
                 (&self.client, self.host_id.as_str()),
             ));
         }
-        let (settings, servers) = (&self.config.settings.proxy, self.session_servers.as_ref());
         let front = self
             .front
-            .get_or_insert_with(|| WorkloadProxy::stdio(&self.run, &self.access, settings, servers))
+            .get_or_insert_with(|| {
+                let options =
+                    proxy_options(&self.run, &self.access, &self.config.settings.proxy, &self.counts);
+                WorkloadProxy::stdio(options, self.session_servers.as_ref())
+            })
             .clone();
         let WorkloadProxy::Stdio(proxy) = front else {
             return Err(Error::new(ErrorKind::Failed, "the transport changed under the supervisor"));

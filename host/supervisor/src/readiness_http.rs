@@ -4,7 +4,7 @@
 //! nothing about the path: a URL that will answer 404 for ever is no success.
 use crate::deployment::Deployment;
 use crate::dial::upstream;
-use crate::workload_proxy::WorkloadProxy;
+use crate::workload_proxy::{WorkloadProxy, proxy_options};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -56,7 +56,8 @@ impl Deployment {
     }
 
     fn http_proxy(&self, server: Upstream) -> HttpProxy {
-        WorkloadProxy::http(&self.run, &self.access, &self.config.settings.proxy, server)
+        let options = proxy_options(&self.run, &self.access, &self.config.settings.proxy, &self.counts);
+        HttpProxy::new(options, server)
     }
 
     fn other_loopback(&self, seen: &Observation) -> Option<Upstream> {

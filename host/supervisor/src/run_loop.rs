@@ -86,6 +86,9 @@ async fn run(mut performer: Performer<'_>, mut outside: Outside<'_>, mut state: 
     let mut effects;
     (state, effects) = step(state, Event::Begin);
     loop {
+        if let Some(deployment) = &performer.deployment {
+            deployment.counts.restarted(state.restarts);
+        }
         let mut work = None;
         for effect in effects {
             match effect {

@@ -2,6 +2,7 @@
 //! start.
 use crate::client::protocol::Undelivered;
 use crate::config::ProxySettings;
+use crate::counts::Counts;
 use crate::session_servers::SessionServers;
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, UnixListener};
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use wharf_descriptors::for_connections;
 use wharf_model::RunConfig;
 use wharf_model::chain;
-use wharf_proxy::{Access, HttpProxy, Limits, Listener, ProxyOptions, StdioProxy, Upstream, serve};
+use wharf_proxy::{Access, HttpProxy, Limits, Listener, ProxyOptions, StdioProxy, serve};
 use wharf_runtimes::give_back_memory;
 
 /// The share of all connections that is reserved for the user's own socket: one in this many.
@@ -26,26 +27,11 @@ pub(crate) enum WorkloadProxy {
 
 impl WorkloadProxy {
     /// With session servers, each session has one of them.
-    pub(crate) fn stdio(
-        run: &RunConfig,
-        access: &Access,
-        settings: &ProxySettings,
-        servers: Option<&SessionServers>,
-    ) -> Self {
-        let options = options(run, access, settings);
+    pub(crate) fn stdio(options: ProxyOptions, servers: Option<&SessionServers>) -> Self {
         Self::Stdio(match servers {
             Some(servers) => StdioProxy::per_session(options, Arc::new(servers.clone())),
             None => StdioProxy::new(options),
         })
-    }
-
-    pub(crate) fn http(
-        run: &RunConfig,
-        access: &Access,
-        settings: &ProxySettings,
-        server: Upstream,
-    ) -> HttpProxy {
-        HttpProxy::new(options(run, access, settings), server)
     }
 
     /// Serves clients until it is cancelled: on a port, and on the user's own socket if there is one.
@@ -139,7 +125,13 @@ impl WorkloadProxy {
     }
 }
 
-fn options(run: &RunConfig, access: &Access, settings: &ProxySettings) -> ProxyOptions {
+/// The options of a workload's proxy.
+pub(crate) fn proxy_options(
+    run: &RunConfig,
+    access: &Access,
+    settings: &ProxySettings,
+    counts: &Counts,
+) -> ProxyOptions {
     ProxyOptions {
         workload: run.name.to_string(),
         access: access.clone(),
@@ -148,5 +140,6 @@ fn options(run: &RunConfig, access: &Access, settings: &ProxySettings) -> ProxyO
         target_path: (!run.target_path.is_empty()).then(|| run.target_path.clone()),
         limits: settings.limits(),
         client_capabilities: None,
+        operations: counts.operations.clone(),
     }
 }

@@ -86,6 +86,32 @@ fn what_is_wrong_is_refused_while_the_workload_runs_on() {
 }
 
 #[test]
+fn options_of_containers_are_refused_by_name_where_a_runtime_has_none_and_the_workload_runs_on() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let (before, server) = (host.run_config("demo"), host.server("demo"));
+    for option in [
+        &["--ulimit", "nofile=10"][..],
+        &["--cap-add", "SETUID"],
+        &["--network", "none"],
+        &["--add-host", "db:10.0.0.1"],
+        &["--entrypoint", "/bin/sh"],
+        &["--platform", "linux/amd64"],
+        &["--shm-size", "1m"],
+        &["--tmpfs", "/tmp"],
+        &["--no-init"],
+    ] {
+        let said = edit(&host, "demo", option);
+        assert!(said.code == 6 && said.stderr.contains(option[0]), "{option:?}: {said:?}");
+        assert_eq!((host.run_config("demo"), host.server("demo")), (before.clone(), server), "{option:?}");
+    }
+    assert_eq!(result(&edit(&host, "demo", &["--stop-timeout", "1.5"])), "restarted");
+    assert_eq!(host.run_config("demo")["stop_timeout_ms"], 1500);
+    assert_eq!(result(&edit(&host, "demo", &["--clear", "stop-timeout"])), "restarted");
+    assert_eq!(host.run_config("demo").get("stop_timeout_ms"), None);
+}
+
+#[test]
 fn an_edit_whose_server_does_not_get_ready_is_undone() {
     let host = Host::new();
     let url = host.run(&["--name", "demo", "-e", "A=b", &demo_server()]);

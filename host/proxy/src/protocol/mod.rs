@@ -3,5 +3,6 @@ pub(crate) mod forgiven;
 pub(crate) mod json;
 pub(crate) mod message;
 pub(crate) mod negotiation;
+pub(crate) mod operation_counts;
 pub(crate) mod options;
 pub(crate) mod revision;

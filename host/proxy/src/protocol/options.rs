@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::http::access::Access;
+use crate::protocol::operation_counts::OperationCounts;
 
 /// The settings of one workload's proxy.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,8 @@ pub struct ProxyOptions {
     pub limits: Limits,
     /// Replaces the fixed client capabilities that wharf declares to a shared stdio server.
     pub client_capabilities: Option<Value>,
+    /// Where the clients' requests and notifications are counted.
+    pub operations: OperationCounts,
 }
 
 /// Bounds of everything that can grow, with the defaults that wharf ships.

@@ -31,6 +31,7 @@ use crate::http::serve::ConnectionAbort;
 use crate::protocol::forgiven::without_mark;
 use crate::protocol::json;
 use crate::protocol::message::{Id, Message, MessageError, code};
+use crate::protocol::operation_counts::{Method as McpMethod, Operation, Outcome};
 use crate::protocol::options::{Limits, ProxyOptions};
 use crate::protocol::revision::{Revision, is_modern};
 use crate::reverse::handshake::{self, NotReady, OtherPlace};
@@ -131,7 +132,7 @@ async fn dispatch(proxy: &HttpShared, parts: &Parts, body: Body) -> Response {
         Method::GET if !gate::accepts_events(&parts.headers) => {
             crate::http::respond::not_acceptable("text/event-stream")
         }
-        Method::GET | Method::DELETE => proxy.forward(parts, Bytes::new(), None).await,
+        Method::GET | Method::DELETE => proxy.forward(parts, Bytes::new(), None, None).await,
         Method::OPTIONS if parts.headers.contains_key(ORIGIN) => crate::http::respond::preflight(),
         _ => crate::http::respond::method_not_allowed(),
     }
@@ -170,7 +171,10 @@ async fn pass_on(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, bod
     let limits = &proxy.options.limits;
     if body.trim_ascii_start().first() == Some(&b'[') {
         return match check_batch(headers, &body, limits.json_depth) {
-            Ok(()) => proxy.forward(parts, body, None).await,
+            Ok(()) => {
+                let operation = proxy.options.operations.begin(McpMethod::OTHER);
+                proxy.forward(parts, body, None, Some(operation)).await
+            }
             Err(refusal) => *refusal,
         };
     }
@@ -178,17 +182,23 @@ async fn pass_on(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, bod
         Ok(message) => message,
         Err(error) => return crate::http::respond::malformed(&error),
     };
+    // An answer of a client is no operation.
+    let mut operation = message.method().map(|method| proxy.options.operations.begin(McpMethod::of(method)));
     match classify(headers, &message) {
         Era::Modern => {
+            end(&mut operation, Outcome::MethodNotFound);
             rpc_error(StatusCode::BAD_REQUEST, message.id(), code::METHOD_NOT_FOUND, MODERN_REFUSAL)
         }
-        Era::ModernNotification => empty(StatusCode::ACCEPTED),
+        Era::ModernNotification => {
+            end(&mut operation, Outcome::Done);
+            empty(StatusCode::ACCEPTED)
+        }
         // A server may serve without sessions: what misses one is the server's to judge.
         Era::LegacyOpening | Era::LegacySession(_) | Era::Neither(_) => {
             let id = message.id().cloned();
             // The body goes on alone: the call may last.
             drop(message);
-            proxy.forward(parts, body, id.as_ref()).await
+            proxy.forward(parts, body, id.as_ref(), operation).await
         }
     }
 }
@@ -213,10 +223,25 @@ fn check_batch(headers: EraHeaders<'_>, body: &Bytes, depth: usize) -> Result<()
     Ok(())
 }
 
+/// Says how an operation ended, if it is one.
+fn end(operation: &mut Option<Operation>, outcome: Outcome) {
+    if let Some(operation) = operation {
+        operation.outcome = outcome;
+    }
+}
+
 impl HttpShared {
-    async fn forward(&self, parts: &Parts, body: Bytes, id: Option<&Id>) -> Response {
+    /// Passes a request on. The operation ends with the body of the answer; the server's errors in that body pass unread.
+    async fn forward(
+        &self,
+        parts: &Parts,
+        body: Bytes,
+        id: Option<&Id>,
+        mut operation: Option<Operation>,
+    ) -> Response {
         let places = if parts.method == Method::GET { &self.stream_places } else { &self.places };
         let Ok(place) = places.clone().try_acquire_owned() else {
+            end(&mut operation, Outcome::Internal);
             return crate::http::respond::unavailable(
                 id,
                 crate::protocol::options::Busy::TooManyCalls,
@@ -230,7 +255,10 @@ impl HttpShared {
             body,
         };
         let answer = self.send(request);
-        match in_time(parts, &self.options.limits, answer).await {
+        let answer = in_time(parts, &self.options.limits, answer).await;
+        // Everything but the server's own answer is an error of the proxy's.
+        end(&mut operation, Outcome::Internal);
+        match answer {
             Ok(Ok(answer)) if answer.status().is_informational() => {
                 bad_gateway(id, "the server would speak another protocol, which was not asked for")
             }
@@ -247,8 +275,10 @@ impl HttpShared {
             }
             Ok(Ok(answer)) => {
                 let (head, body) = answer.into_parts();
+                let is_error = head.status.is_client_error() || head.status.is_server_error();
+                end(&mut operation, if is_error { Outcome::OtherError } else { Outcome::Done });
                 // The place is taken until the body has ended: a stream may go on for hours.
-                let mut response = Response::new(Body::new(Guarded { body, _guard: place }));
+                let mut response = Response::new(Body::new(Guarded { body, _guard: (place, operation) }));
                 *response.status_mut() = head.status;
                 *response.headers_mut() = passing(&head.headers, |name| !stays_there(name));
                 if head.status == StatusCode::METHOD_NOT_ALLOWED {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::budget::Budget;
 use crate::protocol::message::{Id, call_text, error_text, line_text};
+use crate::protocol::operation_counts::{OperationCounts, Outcome};
 use crate::protocol::options::{Busy, Limits};
 use crate::stdio::call::{NoAnswer, OwnReply, Pending};
 use crate::stdio::client_capabilities::ClientCapabilities;
@@ -38,6 +39,16 @@ pub(crate) enum CallError {
     SessionEnded,
 }
 
+impl CallError {
+    /// How the call is counted.
+    pub(crate) fn outcome(self) -> Outcome {
+        match self {
+            Self::Busy(_) => Outcome::Internal,
+            Self::IdInUse | Self::IdTooLong | Self::SessionEnded => Outcome::InvalidRequest,
+        }
+    }
+}
+
 /// A server's words on itself at its last handshake: sessions outlive a restart only if it says so again.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Promise {
@@ -51,6 +62,8 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     /// The memory of the proxy.
     pub(crate) budget: Arc<Budget>,
+    /// Where the clients' requests and notifications are counted.
+    pub(crate) operations: OperationCounts,
     /// The capabilities that wharf declared to the server as its own.
     pub(crate) declared: ClientCapabilities,
     pub(crate) sessions: HashMap<SessionId, Session>,
@@ -92,6 +105,7 @@ impl State {
         Self {
             budget,
             limits,
+            operations: OperationCounts::default(),
             declared,
             sessions: HashMap::new(),
             pending: HashMap::new(),

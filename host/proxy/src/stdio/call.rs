@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::budget::TableEntry;
 use crate::protocol::message::{Id, Message};
+use crate::protocol::operation_counts::Method;
 use crate::stdio::event_log::StreamNo;
 use crate::stdio::session::SessionId;
 
@@ -37,6 +38,7 @@ pub(crate) struct Call {
     pub(crate) session: SessionId,
     /// The client's id.
     pub(crate) id: Id,
+    pub(crate) method: Method,
     /// The client's progress token, if it wants progress.
     pub(crate) progress_token: Option<Box<[u8]>>,
     /// True if the server may ask the client something on its behalf.

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use crate::protocol::message::{Id, code, error_text, line_text};
+use crate::protocol::operation_counts::Outcome;
 use crate::protocol::options::Busy;
 use crate::stdio::broker::{CallError, State};
 use crate::stdio::call::{Answer, Call, NoAnswer, Pending, Reply};
@@ -55,11 +56,12 @@ impl State {
         }
     }
 
-    /// Takes a client's call out of flight.
-    pub(crate) fn take_call(&mut self, upstream_id: u64) -> Option<Call> {
+    /// Takes a client's call out of flight, and counts it.
+    pub(crate) fn take_call(&mut self, upstream_id: u64, outcome: Outcome) -> Option<Call> {
         let Some(Pending::Client(_)) = self.pending.get(&upstream_id) else { return None };
         let Some(Pending::Client(call)) = self.pending.remove(&upstream_id) else { return None };
         self.calls = self.calls.saturating_sub(1);
+        self.operations.note(call.method, outcome, call.began.elapsed());
         if let Some(session) = self.sessions.get_mut(&call.session) {
             session.calls.remove(&call.id);
             let now = Instant::now();
@@ -111,7 +113,7 @@ impl State {
     /// Ends a call with an error of the proxy's own.
     pub(crate) fn fail_call(&mut self, upstream_id: u64, message: &str) -> Option<SessionId> {
         self.bury_answered(upstream_id);
-        let call = self.take_call(upstream_id)?;
+        let call = self.take_call(upstream_id, Outcome::Internal)?;
         let session = call.session.clone();
         self.subscriptions.failed(call.subscribes.as_deref());
         let text = error_text(Some(call.id.as_json()), code::INTERNAL, message);
@@ -121,7 +123,7 @@ impl State {
 
     /// The client gave a call up: the server is told so, and the waiting POST ends without a response.
     pub(crate) fn cancel_call(&mut self, upstream_id: u64, reason: &str) {
-        let Some(call) = self.take_call(upstream_id) else { return };
+        let Some(call) = self.take_call(upstream_id, Outcome::Cancelled) else { return };
         self.cancel_upstream(upstream_id, &call, reason);
         match call.reply {
             Reply::Held(waiting) => drop(waiting.send(Answer::Cancelled)),

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::http::budget::Account;
 use crate::protocol::forgiven::{own_id, values};
 use crate::protocol::message::{Message, Rewrite, Shape, text};
+use crate::protocol::operation_counts::Outcome;
 use crate::stdio::attribution::Owner;
 use crate::stdio::broker::State;
 use crate::stdio::call::{Call, Pending, Reply};
@@ -73,7 +74,7 @@ impl State {
             }
             return None;
         }
-        let Some(mut call) = self.take_call(id) else {
+        let Some(mut call) = self.take_call(id, Outcome::of_answer(&message, is_error)) else {
             self.bury_answered(id);
             tracing::debug!(id, "dropped an answer that nobody waits for");
             return None;

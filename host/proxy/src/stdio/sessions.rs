@@ -2,6 +2,7 @@
 use tokio::time::Instant;
 
 use crate::protocol::message::{code, error_text};
+use crate::protocol::operation_counts::Outcome;
 use crate::protocol::options::Busy;
 use crate::stdio::broker::State;
 use crate::stdio::call::{Answer, Reply};
@@ -38,7 +39,7 @@ impl State {
         }
         self.note_departed(id.clone(), work);
         for (_, upstream_id) in session.calls.drain() {
-            if let Some(call) = self.take_call(upstream_id) {
+            if let Some(call) = self.take_call(upstream_id, Outcome::Cancelled) {
                 self.cancel_upstream(upstream_id, &call, "the session has ended");
                 if let Reply::Held(waiting) = call.reply {
                     let text = error_text(Some(call.id.as_json()), code::INTERNAL, "the session has ended");

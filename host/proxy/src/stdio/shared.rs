@@ -63,6 +63,7 @@ impl Shared {
     fn made(options: ProxyOptions, budget: Arc<Budget>, kind: Kind<Self>) -> Self {
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let mut state = State::new(options.limits.clone(), budget.clone(), ClientCapabilities::default());
+        state.operations = options.operations.clone();
         if let Kind::Instance(_) = kind {
             state.over = Some(over.clone());
         }

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
@@ -20,36 +20,16 @@ use crate::protocol::options::ProxyOptions;
 use crate::reverse::proxy::HttpProxy;
 use crate::reverse::upstream::{Dialer, Dialing, Duplex, Upstream};
 use crate::stdio::upstream::connection::PingError;
-use crate::tests::rig::{DEADLINE, POST, Reply, client, initialize, options, request, stream, whole};
+use crate::tests::http_rig::{self, Asked, Seen, ask, listen};
+use crate::tests::rig::{DEADLINE, POST, Reply, initialize, options, request, stream, whole};
 
 /// The answer of a server to `initialize`.
 const WELCOME: &str =
     r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{}}}"#;
 
-type Seen = Arc<Mutex<Vec<(Method, HeaderMap, Bytes)>>>;
-
-async fn listen(router: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    address
-}
-
-/// A server that notes its requests and answers by `answer`.
+/// A server that notes its requests and answers by their messages.
 async fn server(answer: impl Fn(&Value) -> Response + Clone + Send + Sync + 'static) -> (SocketAddr, Seen) {
-    let seen = Seen::default();
-    let noted = seen.clone();
-    let router = Router::new().fallback(move |request: Request| {
-        let (noted, answer) = (noted.clone(), answer.clone());
-        async move {
-            let (parts, body) = request.into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
-            let message = serde_json::from_slice(&body).unwrap_or_default();
-            noted.lock().unwrap().push((parts.method, parts.headers, body));
-            answer(&message)
-        }
-    });
-    (listen(router).await, seen)
+    http_rig::server(move |asked| answer(&asked.message())).await
 }
 
 fn plain(_: &Value) -> Response {
@@ -78,11 +58,7 @@ async fn send(
     headers: &[(&str, &str)],
     body: &str,
 ) -> axum::http::Response<hyper::body::Incoming> {
-    let mut request = axum::http::Request::builder().method(method).uri(format!("http://{address}/mcp"));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    client().request(request.body(Full::new(Bytes::from(body.to_owned()))).unwrap()).await.unwrap()
+    ask((address, "/mcp"), method, headers, body).await
 }
 
 async fn post(address: SocketAddr, extra: &[(&str, &str)], body: &str) -> Reply {
@@ -115,7 +91,7 @@ async fn bodies_and_sessions_pass_and_identities_do_not() {
     assert_eq!(reply.header("content-length"), Some("19"), "its length stays known");
     assert_eq!((reply.header("set-cookie"), reply.header("x-hop")), (None, None));
     assert_eq!(reply.header("access-control-allow-origin"), Some("http://localhost:1"));
-    let (method, headers, sent) = seen.lock().unwrap().remove(0);
+    let Asked { method, headers, body: sent, .. } = seen.lock().unwrap().remove(0);
     assert_eq!((method, &sent[..]), (Method::POST, body.as_bytes()), "the body is unchanged");
     assert_eq!(headers["host"], upstream.to_string());
     assert_eq!(
@@ -349,14 +325,10 @@ async fn a_ping_opens_a_session_keeps_it_and_opens_another_when_it_is_gone() {
     let (proxy, _address) = front(upstream).await;
     proxy.ping(DEADLINE).await.unwrap();
     proxy.ping(DEADLINE).await.unwrap();
-    let methods: Vec<Value> = seen
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|(_, _, body)| serde_json::from_slice::<Value>(body).unwrap()["method"].clone())
-        .collect();
+    let methods: Vec<Value> =
+        seen.lock().unwrap().iter().map(|asked| asked.message()["method"].clone()).collect();
     assert_eq!(methods, ["initialize", "notifications/initialized", "ping", "ping"]);
-    assert!(seen.lock().unwrap()[2..].iter().all(|(_, headers, _)| headers["mcp-session-id"] == "s1"));
+    assert!(seen.lock().unwrap()[2..].iter().all(|asked| asked.headers["mcp-session-id"] == "s1"));
 
     let first = Arc::new(Mutex::new(true));
     let (forgetful, _) = server(move |message| {
@@ -396,7 +368,7 @@ async fn a_ping_names_the_revision_that_the_server_chose() {
         proxy.ping(DEADLINE).await.unwrap();
         let seen = seen.lock().unwrap();
         let version =
-            |at: usize| seen[at].1.get("mcp-protocol-version").map(|version| version.to_str().unwrap());
+            |at: usize| seen[at].headers.get("mcp-protocol-version").map(|version| version.to_str().unwrap());
         assert_eq!([version(0), version(1), version(2)], [None, Some("2025-03-26"), Some("2025-03-26")]);
     }
 }

@@ -1,14 +1,10 @@
 //! Where an HTTP server is served: whether it is ready, the path that it leads to, and others that it may be found at.
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
-use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -16,30 +12,14 @@ use crate::protocol::options::ProxyOptions;
 use crate::reverse::handshake::{NotReady, OtherPlace};
 use crate::reverse::proxy::HttpProxy;
 use crate::reverse::upstream::Upstream;
-use crate::tests::rig::{DEADLINE, POST, client, initialize, options, whole};
+use crate::tests::http_rig::{self, Seen, ask, listen};
+use crate::tests::rig::{DEADLINE, POST, initialize, options, whole};
 
-type Seen = Arc<Mutex<Vec<(String, Value)>>>;
-
-/// A server that answers by method, path and message.
+/// A server that answers by method, path, message and its own address.
 async fn server(
     answer: impl Fn(&Method, &str, &Value, SocketAddr) -> Response + Clone + Send + Sync + 'static,
 ) -> (SocketAddr, Seen) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, seen) = (listener.local_addr().unwrap(), Seen::default());
-    let noted = seen.clone();
-    let router = Router::new().fallback(move |request: Request| {
-        let (noted, answer) = (noted.clone(), answer.clone());
-        async move {
-            let (parts, body) = request.into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
-            let message: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let place = parts.uri.path_and_query().unwrap().as_str().to_owned();
-            noted.lock().unwrap().push((place.clone(), message.clone()));
-            answer(&parts.method, &place, &message, address)
-        }
-    });
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (address, seen)
+    http_rig::server(move |asked| answer(&asked.method, &asked.place, &asked.message(), asked.address)).await
 }
 
 fn status(status: u16) -> Response {
@@ -64,17 +44,8 @@ fn proxy(address: SocketAddr, target_path: Option<&str>) -> HttpProxy {
 
 /// A client's POST through the proxy.
 async fn through(proxy: &HttpProxy, place: &str, body: &Value) -> (StatusCode, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let router = proxy.router();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let mut request =
-        axum::http::Request::builder().method(Method::POST).uri(format!("http://{address}{place}"));
-    for (name, value) in POST {
-        request = request.header(name, value);
-    }
-    let request = request.body(Full::new(body.to_string().into())).unwrap();
-    let reply = whole(client().request(request).await.unwrap()).await;
+    let address = listen(proxy.router()).await;
+    let reply = whole(ask((address, place), Method::POST, &POST, &body.to_string()).await).await;
     (reply.status, String::from_utf8(reply.body.to_vec()).unwrap())
 }
 
@@ -84,7 +55,7 @@ async fn a_server_is_ready_once_it_has_answered_the_handshake_at_its_path() {
         server(|_, place, message, _| if place == "/mcp" { served(message) } else { status(404) }).await;
     proxy(address, None).greet(DEADLINE).await.unwrap();
     let methods: Vec<Value> =
-        seen.lock().unwrap().iter().map(|(_, message)| message["method"].clone()).collect();
+        seen.lock().unwrap().iter().map(|asked| asked.message()["method"].clone()).collect();
     assert_eq!(methods, ["initialize", "notifications/initialized"]);
     let error = proxy(address, Some("/other")).greet(DEADLINE).await.unwrap_err();
     assert_eq!(error.to_string(), "it serves no MCP at /other: its answer has the HTTP status 404");
@@ -135,7 +106,7 @@ async fn a_revision_that_is_refused_over_http_is_asked_for_once_more() {
             .lock()
             .unwrap()
             .iter()
-            .map(|(_, message)| message["params"]["protocolVersion"].clone())
+            .map(|asked| asked.message()["params"]["protocolVersion"].clone())
             .collect::<Vec<_>>();
         assert_eq!(&asked[..2], ["2025-11-25", "2024-11-05"]);
     }
@@ -159,9 +130,9 @@ async fn a_redirect_to_a_path_of_its_own_is_followed_and_learned_once() {
         assert_eq!(proxy.target_path(), "/mcp/");
         through(&proxy, "/mcp", &initialize("2025-06-18", json!({}))).await;
         let seen = seen.lock().unwrap();
-        let places: Vec<&str> = seen.iter().map(|(place, _)| place.as_str()).collect();
+        let places: Vec<&str> = seen.iter().map(|asked| asked.place.as_str()).collect();
         assert_eq!(places, ["/mcp?a=b", "/mcp/?a=b", "/mcp/"], "method, query and body are kept");
-        assert_eq!(seen[0].1, seen[1].1);
+        assert_eq!(seen[0].body, seen[1].body);
     }
 }
 

@@ -1,11 +1,13 @@
 //! Tests that drive the real router over real sockets, with a scripted server behind two pipes.
 mod access;
 mod attribution;
+mod counting;
 mod deviations;
 mod gatekeeping;
 mod http;
 mod http_limits;
 mod http_places;
+mod http_rig;
 mod lifecycle;
 mod memory;
 mod per_session;

@@ -9,8 +9,9 @@ use crate::access::AccessKeeper;
 use crate::client::messages::Answer;
 use crate::client::messages::Request;
 use crate::client::messages::untold;
-use crate::client::protocol::SupervisorReport;
+use crate::client::protocol::{SupervisorCounts, SupervisorReport};
 use crate::client::socket_file::{SocketFile, remove_left};
+use crate::counts::Counts;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 use std::{io, os::fd::AsFd, sync::Arc, time::Duration};
@@ -67,7 +68,7 @@ impl Server {
     pub(crate) async fn serve(
         self,
         requests: mpsc::Sender<Asked>,
-        keeper: AccessKeeper,
+        (keeper, counts): (AccessKeeper, Counts),
         connections: TaskTracker,
     ) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -79,9 +80,9 @@ impl Server {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             };
-            let (requests, keeper) = (requests.clone(), keeper.clone());
+            let (requests, keeper, counts) = (requests.clone(), keeper.clone(), counts.clone());
             connections.spawn(async move {
-                if let Err(error) = answer(socket, requests, keeper).await {
+                if let Err(error) = answer(socket, requests, keeper, counts).await {
                     tracing::debug!(%error, "a control connection broke");
                 }
                 drop(place);
@@ -112,6 +113,7 @@ async fn answer(
     mut socket: UnixStream,
     requests: mpsc::Sender<Asked>,
     keeper: AccessKeeper,
+    counts: Counts,
 ) -> io::Result<()> {
     let request: Versioned<Request> =
         tokio::time::timeout(REQUEST_DEADLINE, read_line(&mut socket)).await.map_err(io::Error::other)??;
@@ -121,8 +123,10 @@ async fn answer(
         return write_line(&mut socket, &Answer::Refused { kind: untold(), message, advice: Vec::new() })
             .await;
     }
-    if let Request::ChangeAccess(wanted) = request.body {
-        return change_for(socket, keeper, wanted).await;
+    match request.body {
+        Request::ChangeAccess(wanted) => return change_for(socket, keeper, wanted).await,
+        Request::Counts {} => return write_line(&mut socket, &Answer::Counts(counts.told())).await,
+        _ => {}
     }
     if has_hung_up(&socket) {
         return Ok(());
@@ -250,6 +254,18 @@ pub async fn report(
     }
 }
 
+/// Asks a supervisor for its counts, which costs it little: neither its run loop nor the server is asked.
+pub async fn counts(
+    state: &StateDir,
+    name: &WorkloadName,
+    limit: Duration,
+) -> Result<SupervisorCounts, ControlError> {
+    match ask(state, name, Request::Counts {}, limit).await? {
+        Answer::Counts(counts) => Ok(counts),
+        other => Err(unexpected(other)),
+    }
+}
+
 /// Asks a supervisor to change who may use its proxy. Only for the holder of the operation lock.
 pub async fn change_access(
     state: &StateDir,
@@ -266,7 +282,7 @@ pub async fn change_access(
 fn unexpected(answer: Answer) -> ControlError {
     match answer {
         Answer::Refused { kind, message, advice } => ControlError::Refused { kind, message, advice },
-        Answer::Stopped { .. } | Answer::Report(_) | Answer::AccessChanged {} => {
+        Answer::Stopped { .. } | Answer::Report(_) | Answer::Counts(_) | Answer::AccessChanged {} => {
             let message = "its supervisor answered something else".to_owned();
             ControlError::Refused { kind: untold(), message, advice: Vec::new() }
         }

@@ -1,5 +1,5 @@
 //! The requests of commands on a supervisor's control socket, and its answers.
-use crate::client::protocol::SupervisorReport;
+use crate::client::protocol::{SupervisorCounts, SupervisorReport};
 use serde::{Deserialize, Serialize};
 use wharf_model::{Advice, Error, ErrorKind, ProxyAuth};
 use wharf_sdk::Exit;
@@ -19,6 +19,8 @@ pub(crate) enum Request {
     Leave {},
     /// Report on itself.
     Report {},
+    /// Tell the counts; the server is asked nothing.
+    Counts {},
     /// Change who may use the proxy.
     ChangeAccess(AccessChange),
 }
@@ -46,6 +48,8 @@ pub(crate) enum Answer {
     },
     /// About the supervisor.
     Report(SupervisorReport),
+    /// The counts.
+    Counts(SupervisorCounts),
     /// The proxy now serves by the files.
     AccessChanged {},
     /// It cannot be done.

@@ -3,6 +3,7 @@ use crate::config::Config;
 use serde::{Deserialize, Serialize};
 use wharf_model::Error;
 use wharf_model::{Uid, WorkloadName};
+use wharf_proxy::OperationCount;
 
 /// A supervisor's task: the first line it is sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -129,6 +130,50 @@ pub struct Undelivered {
     pub why: String,
     /// How many.
     pub count: u64,
+}
+
+/// A supervisor's counts since it was started, for metrics.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupervisorCounts {
+    /// Its process.
+    pub pid: u32,
+    /// How often it has restarted the workload.
+    pub restarts: u32,
+    /// The requests and notifications of the proxy's clients.
+    #[serde(default)]
+    pub operations: Vec<OperationsTold>,
+}
+
+/// The operations of one MCP method that ended in one way, as a supervisor tells them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationsTold {
+    /// The method, or `other`.
+    pub method: String,
+    /// The `error.type` of OpenTelemetry's conventions; empty where there was no error.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error_type: String,
+    /// How many took no longer than each of [`wharf_proxy::DURATION_BOUNDS`] and longer than the one before, and how many more.
+    pub buckets: Vec<u64>,
+    /// The time of all of them, in microseconds.
+    pub sum_us: u64,
+}
+
+impl OperationsTold {
+    /// The counts by names that this process knows; `None` where its bounds are others.
+    pub fn known(&self) -> Option<OperationCount> {
+        OperationCount::told(&self.method, &self.error_type, &self.buckets, self.sum_us)
+    }
+}
+
+impl From<OperationCount> for OperationsTold {
+    fn from(count: OperationCount) -> Self {
+        Self {
+            method: count.method.to_owned(),
+            error_type: count.error_type.to_owned(),
+            buckets: count.buckets.to_vec(),
+            sum_us: count.sum_us,
+        }
+    }
 }
 
 /// The outcome of a start.

@@ -4,6 +4,7 @@ mod editing;
 mod events;
 mod gate;
 mod main_job;
+mod metrics;
 mod one_door;
 mod operations;
 mod places;

@@ -81,6 +81,42 @@ fn r01_a_workload_has_equal_records_whichever_way_it_is_created() {
 }
 
 #[test]
+fn a_workload_has_equal_records_whichever_way_it_came_to_its_options() {
+    let host = Host::new();
+    let served = Served::start(&host);
+    let work = host.work().display().to_string();
+    let options = [
+        "-e",
+        "LEVEL=debug",
+        "-l",
+        "team=a",
+        "--stop-timeout",
+        "3",
+        "--workdir",
+        &work,
+        "--memory",
+        "512m",
+        "--pids-limit",
+        "64",
+        "--allow-weaker",
+    ];
+    host.run(&[&["--name", "by-run"][..], &options, &[&demo_server()]].concat());
+    for name in ["by-edit", "by-rest"] {
+        host.run(&["--name", name, &demo_server()]);
+    }
+    host.ok(&[&["edit", "by-edit"][..], &options].concat());
+    let mut described = served.get("/workloads/by-run");
+    described["name"] = json!("by-rest");
+    described["proxy_port"] = json!(0);
+    let edited = served.post("/workloads/by-rest/edit", &described);
+    assert_eq!(edited.status, 200, "{edited:?}");
+    let by_run = comparable(host.run_config("by-run"));
+    assert_eq!(by_run["stop_timeout_ms"], 3000, "{by_run}");
+    assert_eq!(by_run, comparable(host.run_config("by-edit")));
+    assert_eq!(by_run, comparable(host.run_config("by-rest")));
+}
+
+#[test]
 fn a_command_created_by_the_api_does_not_run_in_the_working_directory_of_serve() {
     let host = Host::new();
     let served = Served::start(&host);

@@ -113,7 +113,7 @@ fn take(state: &mut State, session: &SessionId, number: StreamNo, message: &Mess
     };
     let text = match begin(state, session, message, Reply::Stream(number), None) {
         Begun::Waiting => return,
-        Begun::Answered(text) => text,
+        Begun::Answered(text, _) => text,
         Begun::Refused(CallError::IdInUse) => {
             error_text(Some(id.as_json()), code::INVALID_REQUEST, ID_IN_USE)
         }

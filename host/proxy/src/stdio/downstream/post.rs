@@ -1,5 +1,6 @@
 //! POST: checks, classification, and messages that belong to no session yet.
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -19,6 +20,7 @@ use crate::http::respond::{closing, empty, invalid, malformed, rpc_error, unavai
 use crate::http::serve::ConnectionAbort;
 use crate::protocol::forgiven::without_mark;
 use crate::protocol::message::{Id, Message, code, result_text};
+use crate::protocol::operation_counts::{Method, Outcome};
 use crate::protocol::options::Busy;
 use crate::protocol::options::Limits;
 use crate::protocol::revision::Revision;
@@ -79,6 +81,11 @@ pub(crate) async fn post(front: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     };
     // The body is dropped as soon as it was passed on, since the call may last.
     drop(body);
+    let answered_here = |outcome| {
+        if let Some(method) = message.method() {
+            proxy.options.operations.note(Method::of(method), outcome, Duration::ZERO);
+        }
+    };
     match classify(headers, &message) {
         Era::LegacySession(session) => request::single(proxy, parts, session, &principal, message).await,
         // Whatever session it names (`docs/mcp.md`, 1.4): the server of that one is that one's alone.
@@ -88,10 +95,17 @@ pub(crate) async fn post(front: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
         }
         // The stateless era enters here.
         Era::Modern => {
+            answered_here(Outcome::MethodNotFound);
             rpc_error(StatusCode::BAD_REQUEST, message.id(), code::METHOD_NOT_FOUND, MODERN_REFUSAL)
         }
-        Era::ModernNotification => empty(StatusCode::ACCEPTED),
-        Era::Neither(misfit) => invalid(message.id(), misfit.reason()),
+        Era::ModernNotification => {
+            answered_here(Outcome::Done);
+            empty(StatusCode::ACCEPTED)
+        }
+        Era::Neither(misfit) => {
+            answered_here(Outcome::InvalidRequest);
+            invalid(message.id(), misfit.reason())
+        }
     }
 }
 
@@ -103,11 +117,14 @@ async fn initialize(
     message: Message,
 ) -> Response {
     let limits = &proxy.options.limits;
+    let mut operation = proxy.options.operations.begin(Method::INITIALIZE);
     if message.text().len() > limits.opening_bytes {
+        operation.outcome = Outcome::InvalidRequest;
         return BodyError::TooLarge.response();
     }
     let Some(id) = message.id() else { return invalid(None, "initialize needs an id") };
     let Some(requested) = message.param_str("protocolVersion") else {
+        operation.outcome = Outcome::InvalidParams;
         return rpc_error(StatusCode::OK, Some(id), code::INVALID_PARAMS, "protocolVersion is missing");
     };
     let requested = Revision::parse(&requested).unwrap_or(Revision::NEWEST);
@@ -120,6 +137,7 @@ async fn initialize(
         Kind::Front(family) => open_with_server(proxy, family, (&opening, offered), &id).await,
         Kind::Alone | Kind::Instance(_) => open(proxy, &opening, &id).map(|(_, response)| response),
     };
+    operation.outcome = if opened.is_ok() { Outcome::Done } else { Outcome::Internal };
     opened.unwrap_or_else(|busy| unavailable(Some(&id), busy, limits))
 }
 

@@ -14,6 +14,7 @@ use crate::http::respond;
 use crate::http::respond::{empty, invalid, rpc_error, unavailable, unknown_session};
 use crate::http::serve::ConnectionAbort;
 use crate::protocol::message::{Id, Message, Rewrite, Shape, code, error_text, result_text};
+use crate::protocol::operation_counts::{Method, Outcome};
 use crate::protocol::options::Busy;
 use crate::stdio::broker::{CallError, INITIALIZED, State};
 use crate::stdio::call::{Answer, Call, Reply, may_ask};
@@ -23,8 +24,8 @@ use crate::stdio::shared::Shared;
 
 /// The fate of a request.
 pub(crate) enum Begun {
-    /// Answered here: the complete JSON-RPC response.
-    Answered(Vec<u8>),
+    /// Answered here: the complete JSON-RPC response, and how it is counted.
+    Answered(Vec<u8>, Outcome),
     /// At the server; the reply that was given along will hear of it.
     Waiting,
     /// Not begun.
@@ -52,7 +53,7 @@ pub(crate) async fn single(
             drop(message);
             match begun {
                 None => unknown_session(Some(id)),
-                Some((Begun::Answered(text), _)) => respond::json(StatusCode::OK, text),
+                Some((Begun::Answered(text, _), _)) => respond::json(StatusCode::OK, text),
                 Some((Begun::Refused(error), _)) => refused(proxy, id, error),
                 Some((Begun::Waiting, session)) => wait(proxy, parts, id, session, answer).await,
             }
@@ -122,8 +123,27 @@ pub(crate) const ID_TOO_LONG: &str = "the id is too long";
 /// The error of an id that is used twice.
 pub(crate) const ID_IN_USE: &str = "a request with this id is in flight";
 
-/// Answers a request here or begins it at the server.
+/// Answers a request here or begins it at the server. A request at the server is counted when it ends.
 pub(crate) fn begin(
+    state: &mut State,
+    session: &SessionId,
+    message: &Message,
+    reply: Reply,
+    connection: Option<CancellationToken>,
+) -> Begun {
+    let began = Instant::now();
+    let begun = answer_or_forward(state, session, message, reply, connection);
+    let outcome = match &begun {
+        Begun::Waiting => return begun,
+        Begun::Answered(_, outcome) => *outcome,
+        Begun::Refused(error) => error.outcome(),
+    };
+    let method = Method::of(message.method().unwrap_or_default());
+    state.operations.note(method, outcome, began.elapsed());
+    begun
+}
+
+fn answer_or_forward(
     state: &mut State,
     session: &SessionId,
     message: &Message,
@@ -133,8 +153,10 @@ pub(crate) fn begin(
     let (Some(id), Some(method)) = (message.id(), message.method()) else {
         return Begun::Refused(CallError::SessionEnded);
     };
-    let ok = || Begun::Answered(result_text(id.as_json(), b"{}"));
-    let error = |code, text: &str| Begun::Answered(error_text(Some(id.as_json()), code, text));
+    let ok = || Begun::Answered(result_text(id.as_json(), b"{}"), Outcome::Done);
+    let error = |code, text: &str| {
+        Begun::Answered(error_text(Some(id.as_json()), code, text), Outcome::of_code(code))
+    };
     let most = state.limits.id_bytes;
     if method.len() > most || message.meta("progressToken").is_some_and(|token| token.len() > most) {
         return error(code::INVALID_REQUEST, "the method or the progress token is too long");
@@ -230,6 +252,7 @@ fn forward(
     let call = Call {
         session: session.clone(),
         id: id.clone(),
+        method: Method::of(method),
         progress_token,
         may_ask: may_ask(method),
         subscribes: subscribes.clone(),
@@ -259,8 +282,16 @@ fn is_known_request(method: &str) -> bool {
             .any(|room| method.starts_with(room))
 }
 
-/// Takes a notification of a client.
+/// Takes a notification of a client, and counts it.
 pub(crate) fn notification(state: &mut State, session: &SessionId, message: &Message) -> Result<(), Busy> {
+    let began = Instant::now();
+    let taken = take_notification(state, session, message);
+    let outcome = if taken.is_ok() { Outcome::Done } else { Outcome::Internal };
+    state.operations.note(Method::of(message.method().unwrap_or_default()), outcome, began.elapsed());
+    taken
+}
+
+fn take_notification(state: &mut State, session: &SessionId, message: &Message) -> Result<(), Busy> {
     state.client_is_ready();
     match message.method().unwrap_or_default() {
         // The client is the server's only one: its roots are the server's.
