@@ -335,13 +335,13 @@ fn check_name(name: &str) -> Result<()> {
     let mut bytes = name.bytes();
     let starts_well = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if starts_well
-        && (2..=52).contains(&name.len())
+        && (1..=52).contains(&name.len())
         && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "'{}' is no name of a workload: [a-z0-9][a-z0-9-]{{1,51}}",
+        "'{}' is no name of a workload: [a-z0-9][a-z0-9-]{{0,51}}",
         name.escape_default()
     )))
 }
@@ -363,3 +363,13 @@ mod tests {
         assert_eq!(env, asked);
     }
 }
+
+    #[test]
+    fn a_name_of_one_character_is_a_name() {
+        for name in ["a", "7", &"x".repeat(52)] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "-", "A", "a.b", "../x", &"x".repeat(53)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }

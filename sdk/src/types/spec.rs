@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub struct WorkloadSpec {
     /// The workload's uid: 32 lowercase hexadecimal digits, new for each creation.
     pub uid: String,
-    /// Its name: unique on its host, `[a-z0-9][a-z0-9-]{1,51}`. Two hosts may share an engine and a name.
+    /// Its name: unique on its host, `[a-z0-9][a-z0-9-]{0,51}`. Two hosts may share an engine and a name.
     pub name: String,
     /// The host that owns it. Whatever is created carries this and the uid as labels.
     pub host_id: String,
