@@ -2,7 +2,7 @@
 use crate::{
     child::{Child, Phase},
     command, default_access,
-    environment::{environment, of_this_process},
+    environment::{SEARCH_PATH, environment, of_this_process},
     guard::Guard,
     handle::{HandleData, check_uid},
     namespaces::shares_instead,
@@ -13,6 +13,7 @@ use crate::{
     stragglers,
     trail::{Led, Trail},
 };
+    version_managers,
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -67,7 +68,9 @@ impl ProcessRuntime {
         if let Some((variable, value)) = tool.and_then(Tool::unasked) {
             set_unless_asked(&mut env, &spec.env, variable, Path::new(value));
         }
-        let resolved = command::resolve(&spec.source, &spec.args, &env)?;
+        let recorded = spec.pinned.as_ref().and_then(|pins| pins.search_path.as_ref());
+        env.extend(recorded.map(|path| (SEARCH_PATH.to_owned(), path.clone())));
+        let resolved = command::resolve(&version_managers::sought(spec), &spec.args, &env)?;
         let target_port = spec.transport.target_port();
         let own_dir = self.states.work_dir(&spec.uid);
         let guard = Guard::new(&env, &homes_of_user(), &self.private_dirs);
