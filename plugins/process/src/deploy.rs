@@ -9,11 +9,12 @@ use crate::{
     package::Tool,
     permission_profile::{Running, make_folders},
     places::Places,
+    registries,
     runtime::ProcessRuntime,
     stragglers,
     trail::{Led, Trail},
-};
     version_managers,
+};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -74,6 +75,10 @@ impl ProcessRuntime {
         let target_port = spec.transport.target_port();
         let own_dir = self.states.work_dir(&spec.uid);
         let guard = Guard::new(&env, &homes_of_user(), &self.private_dirs);
+        if let Some(tool) = tool {
+            let (home, host) = (guard.home.as_deref(), of_this_process());
+            registries::refuse_settings_of_pip(tool, host, home, &env)?;
+        }
         let trail = Trail::new(self.writable(spec, &guard));
         let mut places = Places::new(&trail, &guard, &spec.name, spec.pinned.as_ref());
         if let Some(name) = &resolved.searched {
@@ -365,7 +370,6 @@ mod tests {
         set_unless_asked(&mut env, &asked, "npm_config_cache", folder);
         assert_eq!(env, asked);
     }
-}
 
     #[test]
     fn a_name_of_one_character_is_a_name() {
@@ -376,3 +380,4 @@ mod tests {
             assert!(check_name(name).is_err(), "{name}");
         }
     }
+}
