@@ -4,7 +4,7 @@ use super::{
     Capability, ContainerOptions, Error, Measure, Mount, NetworkVerdict, PermissionProfile, Pins, Result,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A workload to be deployed. The description is complete: an absent field asks for nothing.
 ///
@@ -76,6 +76,11 @@ pub struct WorkloadSpec {
     /// which made it ([`crate::Probe`]), is given this; none if it was never asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_verdict: Option<NetworkVerdict>,
+    /// The names of the variables in `env` that nobody asked for: the host supposes them. What an image sets under such a name
+    /// is left as it is. Where the variables for the port are among them the port is supposed, too, and one that the image
+    /// names goes before it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub supposed: BTreeSet<String>,
     /// Options that only a runtime that makes containers can honour.
     #[serde(default, skip_serializing_if = "ContainerOptions::is_empty")]
     pub container: ContainerOptions,
