@@ -1,6 +1,6 @@
 //! [`WorkloadName`]: the user's name of a workload, and the stem of its files.
 //!
-//! The grammar `[a-z0-9][a-z0-9-]{1,51}` keeps a name usable as a file name, a container name, a Kubernetes label and a
+//! The grammar `[a-z0-9][a-z0-9-]{0,51}` keeps a name usable as a file name, a container name, a Kubernetes label and a
 //! part of a URL. It has no dot and no slash, so no name can leave its folder, and no name can be mistaken for a temporary
 //! file (`.NAME.tmp-…`) or for one that was set aside (`NAME.json.corrupt-N`).
 

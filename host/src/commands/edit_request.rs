@@ -69,7 +69,11 @@ pub(crate) async fn changed(context: &Context, old: &RunConfig, change: &Change<
     let host_id = context.host_id()?;
     let spec = specification(context.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
     let refused = |error| refused(context, &spec, error);
-    let before = old.pins()?;
+    let mut before = old.pins()?;
+    if run.server != old.server || run.env_vars.get("PATH") != old.env_vars.get("PATH") {
+        // What was searched in the folders of before is no longer what is searched, or where.
+        before.iter_mut().for_each(|pins| pins.search_path = None);
+    }
     let now = client.pin(&spec).await.map_err(refused)?;
     let pinned = now.clone().map(|now| keep_pins(now, before.as_ref()));
     run.set_pins(pinned.as_ref())?;
@@ -149,7 +153,9 @@ fn keep_pins(now: Pins, before: Option<&Pins>) -> Pins {
         now.into_iter().map(keep).collect()
     };
     // A name may have gone over from one group to the other, since others can write its folder by now.
-    Pins { paths: kept(now.paths), fixed: kept(now.fixed) }
+    // An edit may come from another terminal than the creation, with another PATH.
+    let search_path = before.search_path.clone().or(now.search_path);
+    Pins { paths: kept(now.paths), fixed: kept(now.fixed), search_path }
 }
 
 #[cfg(test)]
@@ -160,7 +166,7 @@ mod tests {
         let map = |of: &[(&str, &str)]| {
             of.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect()
         };
-        Pins { paths: map(paths), fixed: map(fixed) }
+        Pins { paths: map(paths), fixed: map(fixed), search_path: None }
     }
 
     #[test]
@@ -171,5 +177,13 @@ mod tests {
         let expected = pins(&[("/work/a", "/work/a"), ("/work/new", "/work/new")], &[("sh", "/bin/dash")]);
         assert_eq!(kept, expected);
         assert_eq!(keep_pins(now.clone(), None), now);
+    }
+
+    #[test]
+    fn an_edit_from_a_place_with_another_path_keeps_the_one_of_the_creation() {
+        let of = |path: Option<&str>| Pins { search_path: path.map(str::to_owned), ..Pins::default() };
+        let kept = |before| keep_pins(of(Some("/bin")), Some(&of(before))).search_path.unwrap();
+        assert_eq!(kept(Some("/home/u/bin:/bin")), "/home/u/bin:/bin");
+        assert_eq!(kept(None), "/bin");
     }
 }

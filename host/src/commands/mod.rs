@@ -33,6 +33,7 @@ mod remove;
 mod request;
 mod settle;
 mod start;
+mod startable;
 mod status;
 mod stop;
 mod url;

@@ -12,6 +12,7 @@ use crate::commands::lookup::{is_gone, read_run_config, run_configs};
 use crate::commands::nesting::refuse_nesting;
 use crate::commands::remove::remove_locked;
 use crate::commands::start::start_locked;
+use crate::commands::startable::refuse_missing_program;
 use crate::commands::stop::{stop_locked, stop_timeout};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -263,6 +264,7 @@ async fn act(
         }
         Action::Start(why) => {
             refuse_nesting(context)?;
+            refuse_missing_program(context, config).await?;
             // It should run: that what reconciles ends meanwhile is no reason not to.
             let mut ends = Ends::Served(CancellationToken::new());
             start_locked(context, &config.name, operation, true, &mut (), Some(&mut ends)).await?;

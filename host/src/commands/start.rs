@@ -10,6 +10,7 @@ use crate::commands::nesting::refuse_nesting;
 use crate::commands::remove::remove_locked;
 use crate::commands::request::Started;
 use crate::commands::settle::settle_edit;
+use crate::commands::startable::refuse_missing_program;
 use crate::commands::stop::stop_locked;
 use crate::commands::url::url_of;
 use std::{os::fd::OwnedFd, time::Duration};
@@ -121,6 +122,7 @@ pub(crate) async fn restart_until(
     ends: Option<&mut Ends>,
 ) -> Result<Started> {
     let operation = begin(context, name).await?;
+    refuse_missing_program(context, &read_run_config(context, name)?).await?;
     // `desired` stays `running`: an interrupted restart is finished by the next command.
     stop_locked(context, name, &operation, timeout, Desired::Running).await?;
     start_unless_asked(context, name, operation, wait, progress, ends).await

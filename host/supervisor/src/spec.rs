@@ -4,7 +4,7 @@ use crate::network_verdicts::NetworkVerdicts;
 use crate::private_folders as private;
 use crate::source as server;
 use crate::source::Surroundings;
-use std::{io, path::Path};
+use std::{collections::BTreeSet, io, path::Path};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{ProxyMode, RunConfig, Transport};
 use wharf_sdk::files::{self, Links};
@@ -32,6 +32,7 @@ pub fn specification(
         private::refuse_mounts(&config.private_dirs(), &run.volumes)?;
     }
     let mut env = run.env_vars.clone();
+    let mut supposed = supposed(run);
     let transport = match run.transport {
         Transport::Stdio => {
             env.entry(TRANSPORT_VARIABLE.to_owned()).or_insert_with(|| "stdio".to_owned());
@@ -57,7 +58,11 @@ pub fn specification(
     for text in &run.secrets {
         let secret = SecretReference::parse(text)?;
         let value = secret.resolve(&config.config_dir)?;
+        supposed.remove(&secret.target);
         env.insert(secret.target, value);
+    }
+    if !runtime.has(&Capability::IMAGE_SETTINGS) {
+        supposed.clear();
     }
     Ok(WorkloadSpec {
         uid: run.uid.to_string(),
@@ -81,8 +86,20 @@ pub fn specification(
         allow_weaker: run.allow_weaker,
         pinned: if runtime.has(&Capability::PIN) { run.pins()? } else { None },
         network_verdict: network_verdict(config, run, runtime),
+        supposed,
         container: run.container.clone(),
     })
+}
+
+/// The variables that nobody asked for. A port that the user has chosen is none of them; nor is the transport over stdio,
+/// which nothing else would tell the server.
+fn supposed(run: &RunConfig) -> BTreeSet<String> {
+    if run.transport != Transport::StreamableHttp {
+        return BTreeSet::new();
+    }
+    let ports = PORT_VARIABLES.iter().filter(|_| run.target_port == 0);
+    let names = std::iter::once(&TRANSPORT_VARIABLE).chain(ports);
+    names.filter(|name| !run.env_vars.contains_key(**name)).map(|name| (*name).to_owned()).collect()
 }
 
 /// The verdict on the networks of the instance that the workload belongs to, for a runtime that can try that out.
@@ -196,6 +213,21 @@ impl SecretReference {
 mod tests {
     use super::*;
     use std::{fs::Permissions, io::Write, os::unix::fs::PermissionsExt};
+
+    #[test]
+    fn a_port_and_a_transport_are_supposed_unless_the_user_has_chosen_them() {
+        let uid = wharf_model::Uid::random().unwrap();
+        let mut run = RunConfig::new(uid, wharf_model::WorkloadName::new("time").unwrap(), "");
+        let names = |run: &RunConfig| supposed(run).into_iter().collect::<Vec<_>>();
+        run.transport = Transport::Stdio;
+        assert!(names(&run).is_empty(), "over stdio it is told");
+        run.transport = Transport::StreamableHttp;
+        assert_eq!(names(&run), ["FASTMCP_PORT", "MCP_PORT", "MCP_TRANSPORT", "PORT", "UVICORN_PORT"]);
+        run.target_port = 9000;
+        assert_eq!(names(&run), ["MCP_TRANSPORT"]);
+        run.env_vars.insert("MCP_TRANSPORT".to_owned(), "http".to_owned());
+        assert!(names(&run).is_empty());
+    }
 
     #[test]
     fn a_reference_to_a_secret_is_read() {

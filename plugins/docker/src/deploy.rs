@@ -2,6 +2,7 @@
 //! behind.
 use crate::{
     container, digest,
+    endpoint::endpoint_of,
     engine::Engine,
     error::{is_missing, operation},
     flavor::Flavor,
@@ -11,8 +12,11 @@ use crate::{
     observe::Summary,
     options, platform_check,
     port::target_port,
+    proxies::Proxies,
     removal::remove,
     runtime::ContainerRuntime,
+    search::Surroundings,
+    supposed,
 };
 use bollard::{
     errors::Error as Refusal,
@@ -50,8 +54,8 @@ impl ContainerRuntime {
         let image_id = newest.as_ref().map_or("", |image| image.id.as_str());
         let digest = digest::of(self.flavor, &body, image_id, spec);
         body.labels.get_or_insert_default().insert(labels::SPEC.to_owned(), digest.clone());
-        let container = match self.earlier(&engine, spec, &digest).await? {
-            Earlier::Kept(container) => container,
+        let (container, target_port) = match self.earlier(&engine, spec, &digest).await? {
+            Earlier::Kept { container, target_port } => (container, target_port),
             earlier => {
                 let image = match newest {
                     Some(image) => image,
@@ -59,6 +63,15 @@ impl ContainerRuntime {
                 };
                 let (name, asked) = (container::image(spec)?.text, spec.container.platform.as_deref());
                 platform_check::platform(&engine, name, &image, asked).await?;
+                let settled = supposed::settled(spec, &image);
+                if settled != *spec {
+                    // The digest stays that of the specification: it is what a later deployment compares.
+                    body = container::body(self.flavor, &settled, &self.private_dirs)?;
+                    body.labels.get_or_insert_default().insert(labels::SPEC.to_owned(), digest.clone());
+                }
+                // Not in the digest either: as with `docker run`, a container has the proxies of its creation.
+                self.proxies(&engine).add_to(body.env.get_or_insert_default());
+                self.tell_of_ports(spec, &settled, &image);
                 self.resolve_gateway(&engine, &mut body).await?;
                 self.warn_of_mounts(&engine, spec, &body, &image.user).await;
                 // The obsolete container is removed only now, when the image for its successor is there.
@@ -73,11 +86,34 @@ impl ContainerRuntime {
                 // Empty rather than absent, as in `labels::of`. Not among those: the digest of the specification has them, and
                 // a container of an earlier version, which had no such label, is still the same.
                 labels.insert(labels::PARENT.to_owned(), spec.parent.clone().unwrap_or_default());
-                self.noted(Making { engine, spec: spec.clone(), body }.begin(turn).await)?
+                let target_port = target_port(&settled);
+                (self.noted(Making { engine, spec: settled, body }.begin(turn).await)?, target_port)
             }
         };
         self.remembered.keep();
-        Ok(HandleData { container, target_port: target_port(spec) }.to_handle(&spec.uid))
+        Ok(HandleData { container, target_port }.to_handle(&spec.uid))
+    }
+
+    /// The proxies that the user has told Docker for containers. Podman's own client reads other files.
+    fn proxies(&self, engine: &Engine) -> Proxies {
+        if self.flavor != Flavor::Docker {
+            return Proxies::default();
+        }
+        let folder = Surroundings::of_this_process().docker_folder();
+        Proxies::of(folder.as_deref(), &endpoint_of(&engine.socket))
+    }
+
+    /// Tells the user of the port that an image names, and of one that a server on stdio probably listens on.
+    fn tell_of_ports(&self, spec: &WorkloadSpec, settled: &WorkloadSpec, image: &image::Provided) {
+        let tell = |message: String, is_warning| {
+            self.host.event(&Event { uid: spec.uid.clone(), message, progress: None, is_warning });
+        };
+        if let Some(warning) = supposed::warning(spec, image) {
+            tell(warning, true);
+        }
+        if let Some(port) = target_port(settled).filter(|port| Some(*port) != target_port(spec)) {
+            tell(format!("the image names the port {port}: its server is expected there"), false);
+        }
     }
 
     /// Podman makes a folder in the place of a missing source, so it is refused here; Docker refuses it itself, but for a
@@ -161,7 +197,8 @@ impl ContainerRuntime {
             WorkloadState::Created | WorkloadState::Stopped
                 if one.label(labels::SPEC) == Some(digest) && is_cleaned_up(engine, one).await =>
             {
-                Ok(Earlier::Kept(id))
+                let target_port = one.label(labels::TARGET_PORT).and_then(|port| port.parse().ok());
+                Ok(Earlier::Kept { container: id, target_port })
             }
             _ => Ok(Earlier::Obsolete(id)),
         }
@@ -172,7 +209,10 @@ impl ContainerRuntime {
 enum Earlier {
     None,
     /// It was made of the same specification, and can be started again.
-    Kept(String),
+    Kept {
+        container: String,
+        target_port: Option<u16>,
+    },
     /// It was made of another specification.
     Obsolete(String),
 }

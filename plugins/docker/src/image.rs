@@ -12,10 +12,15 @@ use std::collections::HashMap;
 use wharf_sdk::{Error, ErrorCode, PullPolicy, Result, WorkloadSpec, document::Event};
 
 /// An image that the engine has.
+#[derive(Default)]
 pub(crate) struct Provided {
     pub(crate) id: String,
     /// The user that it runs as; empty for root.
     pub(crate) user: String,
+    /// The variables that it sets, each as `NAME=VALUE`.
+    pub(crate) env: Vec<String>,
+    /// The ports that it exposes, such as `8000/tcp`.
+    pub(crate) exposed: Vec<String>,
     /// None if the engine does not say.
     pub(crate) platform: Option<Platform>,
 }
@@ -23,11 +28,30 @@ pub(crate) struct Provided {
 impl Provided {
     fn of(found: ImageInspect) -> Self {
         let platform = found.os.zip(found.architecture).filter(|(os, of)| !os.is_empty() && !of.is_empty());
+        let config = found.config.unwrap_or_default();
         Self {
             id: found.id.unwrap_or_default(),
-            user: found.config.and_then(|config| config.user).unwrap_or_default(),
+            user: config.user.unwrap_or_default(),
+            env: config.env.unwrap_or_default(),
+            exposed: config.exposed_ports.unwrap_or_default(),
             platform: platform.map(|(os, architecture)| Platform::new(&os, &architecture)),
         }
+    }
+}
+
+impl Provided {
+    /// The value of a variable that the image sets.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let mut set = self.env.iter().filter_map(|set| set.split_once('='));
+        set.find_map(|(set, value)| (set == name).then_some(value))
+    }
+
+    /// The port that it exposes, if that is a single one of TCP.
+    pub(crate) fn single_port(&self) -> Option<u16> {
+        let of_tcp = |exposed: &String| exposed.split('/').nth(1).is_none_or(|protocol| protocol == "tcp");
+        let mut ports = self.exposed.iter().filter(|exposed| of_tcp(exposed));
+        let port = ports.next()?.split('/').next()?.parse().ok()?;
+        (ports.next().is_none() && port > 0).then_some(port)
     }
 }
 

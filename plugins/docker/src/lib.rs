@@ -45,11 +45,13 @@ mod platform;
 mod platform_check;
 mod port;
 mod profile;
+mod proxies;
 mod reference;
 mod remembered;
 mod removal;
 mod runtime;
 mod search;
+mod supposed;
 mod wait_for_end;
 
 use runtime::ContainerRuntime;
@@ -64,7 +66,7 @@ wharf_sdk::export_runtime! {
             Capability::RESTART_IN_PLACE, Capability::PARENT, Capability::WORKING_DIR, Capability::RELABEL,
             Capability::ULIMITS, Capability::CAP_ADD, Capability::NETWORK, Capability::ADD_HOSTS,
             Capability::ENTRYPOINT, Capability::NO_INIT, Capability::PLATFORM, Capability::SHM_SIZE,
-            Capability::TMPFS, Capability::LOG_TIMESTAMPS,
+            Capability::TMPFS, Capability::LOG_TIMESTAMPS, Capability::IMAGE_SETTINGS,
         ],
         abilities: [logs, attach, discover],
         accepts: ["image"],
@@ -78,7 +80,7 @@ wharf_sdk::export_runtime! {
             Capability::RESTART_IN_PLACE, Capability::PARENT, Capability::WORKING_DIR, Capability::RELABEL,
             Capability::ULIMITS, Capability::CAP_ADD, Capability::NETWORK, Capability::ADD_HOSTS,
             Capability::ENTRYPOINT, Capability::NO_INIT, Capability::PLATFORM, Capability::SHM_SIZE,
-            Capability::TMPFS, Capability::LOG_TIMESTAMPS,
+            Capability::TMPFS, Capability::LOG_TIMESTAMPS, Capability::IMAGE_SETTINGS,
         ],
         abilities: [logs, attach, discover],
         accepts: ["image"],

@@ -185,6 +185,7 @@ impl Trial {
             allow_weaker: true,
             pinned: None,
             network_verdict: None,
+            supposed: std::collections::BTreeSet::new(),
             container: wharf_sdk::ContainerOptions::default(),
         };
         let name = names::of(&spec);

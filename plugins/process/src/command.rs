@@ -86,10 +86,18 @@ fn in_path(program: &str, path: &str) -> Result<PathBuf> {
 
 /// Searches PATH. Relative entries are passed over: they would mean another program in another folder.
 fn find(program: &str, path: &str) -> Option<PathBuf> {
-    std::env::split_paths(path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(program))
-        .find(|candidate| candidate.is_file() && may_execute(candidate))
+    find_among(program, &std::env::split_paths(path).collect::<Vec<_>>())
+}
+
+/// The same for the folders of a search path.
+pub(crate) fn find_among(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
+    let absolute = folders.iter().filter(|folder| folder.is_absolute());
+    absolute.map(|folder| folder.join(program)).find(|candidate| is_program(candidate))
+}
+
+/// Whether this file can be executed.
+pub(crate) fn is_program(path: &Path) -> bool {
+    path.is_file() && may_execute(path)
 }
 
 fn may_execute(path: &Path) -> bool {
@@ -98,14 +106,30 @@ fn may_execute(path: &Path) -> bool {
 
 /// The interpreter in a script's first line, if it is missing: then exec(2) reports "not found" for a script that exists.
 pub(crate) fn missing_interpreter(program: &Path) -> Option<String> {
+    let line = interpreter_line(program)?;
+    line.split_whitespace().next().map(|interpreter| interpreter.escape_default().to_string())
+}
+
+/// The interpreter that a script's first line has `env` search in PATH: `#!/usr/bin/env python3`, also with `-S` and with
+/// variables before it.
+pub(crate) fn interpreter_by_name(program: &Path) -> Option<String> {
+    let line = interpreter_line(program)?;
+    let mut words = line.split_whitespace();
+    (Path::new(words.next()?).file_name()? == "env").then_some(())?;
+    let mut words = words.map(|word| word.strip_prefix("-S").unwrap_or(word));
+    let name = words.find(|word| !word.is_empty() && !word.contains('=') && !word.starts_with('-'))?;
+    (!name.contains('/')).then(|| name.to_owned())
+}
+
+/// A script's first line behind `#!`.
+fn interpreter_line(program: &Path) -> Option<String> {
     use std::io::Read;
     // The kernel reads no more than this of the first line, BINPRM_BUF_SIZE in execve(2).
     const MAX_FIRST_LINE_BYTES: u64 = 256;
     let mut start = Vec::new();
     std::fs::File::open(program).ok()?.take(MAX_FIRST_LINE_BYTES).read_to_end(&mut start).ok()?;
     let line = start.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
-    let line = String::from_utf8_lossy(line);
-    line.split_whitespace().next().map(|interpreter| interpreter.escape_default().to_string())
+    Some(String::from_utf8_lossy(line).into_owned())
 }
 
 #[cfg(test)]

@@ -82,14 +82,23 @@ const INTERPRETERS: &[&str] = &[
     ".bun/bin",
     ".deno/bin",
     ".fnm",
+    ".goenv/versions",
+    ".nodenv/versions",
     ".nvm/versions",
     ".pyenv",
+    ".rbenv/versions",
     ".volta/bin",
     ".volta/tools",
 ];
 
 /// Names beside a folder of programs that belong to the same installation.
 const BESIDE_PROGRAMS: &[&str] = &["lib", "lib64", "libexec", "pyvenv.cfg"];
+/// The same of an environment of conda, whose libraries look there for certificates and data.
+const BESIDE_PROGRAMS_OF_CONDA: &[&str] = &["ssl", "share"];
+/// A folder that each environment of conda has.
+const MARK_OF_CONDA: &str = "conda-meta";
+/// The folder of Homebrew on Linux, which its programs know by this name.
+const HOMEBREW: &str = "/home/linuxbrew/.linuxbrew";
 /// Variables that name files or folders of certificates.
 const CERTIFICATES: &[&str] = &[
     "SSL_CERT_FILE",
@@ -121,6 +130,7 @@ pub(crate) fn of_everybody(env: &BTreeMap<String, String>, places: &mut Places<'
     if let Some(home) = &guard.home {
         INTERPRETERS.iter().for_each(|name| places.derived(home.join(name)));
     }
+    places.derived(PathBuf::from(HOMEBREW));
     git_settings::add(places);
     let search_path = env.get("PATH").map_or("", String::as_str);
     for folder in std::env::split_paths(search_path).filter(|folder| folder.is_absolute()) {
@@ -139,7 +149,8 @@ pub(crate) fn installation(folder: &Path, places: &mut Places<'_>) {
         && let Some(prefix) = folder.parent()
         && let Some(real) = places.trail.lead(prefix)
     {
-        for name in BESIDE_PROGRAMS {
+        let of_conda = if prefix.join(MARK_OF_CONDA).is_dir() { BESIDE_PROGRAMS_OF_CONDA } else { &[] };
+        for name in BESIDE_PROGRAMS.iter().chain(of_conda) {
             let part = prefix.join(name);
             if places.trail.lead(&part).is_some_and(|led| led.path.starts_with(&real.path)) {
                 places.derived(part);
@@ -233,6 +244,19 @@ mod tests {
         let given = opened(&guard, |places| installation(&bin, places));
         assert!(given.contains(&bin) && given.contains(&folder.path().join("node/lib")));
         assert!(!given.contains(&folder.path().join("node")));
+    }
+
+    #[test]
+    fn an_environment_of_conda_brings_its_certificates_and_another_folder_with_that_name_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["conda/bin", "conda/ssl", "conda/conda-meta", "plain/bin", "plain/ssl"] {
+            std::fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        let guard = Guard::new(&BTreeMap::new(), &[], &[]);
+        let given =
+            |name: &str| opened(&guard, |places| installation(&folder.path().join(name).join("bin"), places));
+        assert_eq!(given("conda"), ["bin", "ssl"].map(|name| folder.path().join("conda").join(name)));
+        assert_eq!(given("plain"), [folder.path().join("plain/bin")]);
     }
 
     #[test]

@@ -2,16 +2,18 @@
 use crate::{
     child::{Child, Phase},
     command, default_access,
-    environment::{environment, of_this_process},
+    environment::{SEARCH_PATH, environment, of_this_process},
     guard::Guard,
     handle::{HandleData, check_uid},
     namespaces::shares_instead,
     package::Tool,
     permission_profile::{Running, make_folders},
     places::Places,
+    registries,
     runtime::ProcessRuntime,
     stragglers,
     trail::{Led, Trail},
+    version_managers,
 };
 use std::{
     collections::BTreeMap,
@@ -67,10 +69,16 @@ impl ProcessRuntime {
         if let Some((variable, value)) = tool.and_then(Tool::unasked) {
             set_unless_asked(&mut env, &spec.env, variable, Path::new(value));
         }
-        let resolved = command::resolve(&spec.source, &spec.args, &env)?;
+        let recorded = spec.pinned.as_ref().and_then(|pins| pins.search_path.as_ref());
+        env.extend(recorded.map(|path| (SEARCH_PATH.to_owned(), path.clone())));
+        let resolved = command::resolve(&version_managers::sought(spec), &spec.args, &env)?;
         let target_port = spec.transport.target_port();
         let own_dir = self.states.work_dir(&spec.uid);
         let guard = Guard::new(&env, &homes_of_user(), &self.private_dirs);
+        if let Some(tool) = tool {
+            let (home, host) = (guard.home.as_deref(), of_this_process());
+            registries::refuse_settings_of_pip(tool, host, home, &env)?;
+        }
         let trail = Trail::new(self.writable(spec, &guard));
         let mut places = Places::new(&trail, &guard, &spec.name, spec.pinned.as_ref());
         if let Some(name) = &resolved.searched {
@@ -335,13 +343,13 @@ fn check_name(name: &str) -> Result<()> {
     let mut bytes = name.bytes();
     let starts_well = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if starts_well
-        && (2..=52).contains(&name.len())
+        && (1..=52).contains(&name.len())
         && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "'{}' is no name of a workload: [a-z0-9][a-z0-9-]{{1,51}}",
+        "'{}' is no name of a workload: [a-z0-9][a-z0-9-]{{0,51}}",
         name.escape_default()
     )))
 }
@@ -361,5 +369,15 @@ mod tests {
         let mut env = asked.clone();
         set_unless_asked(&mut env, &asked, "npm_config_cache", folder);
         assert_eq!(env, asked);
+    }
+
+    #[test]
+    fn a_name_of_one_character_is_a_name() {
+        for name in ["a", "7", &"x".repeat(52)] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "-", "A", "a.b", "../x", &"x".repeat(53)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The variables that a workload inherits from the host's environment: those of this table, and no others.
 use std::collections::BTreeMap;
 
+/// The variable for the folders in which programs are searched.
+pub(crate) const SEARCH_PATH: &str = "PATH";
 /// Variables that every workload inherits if they are set.
 const INHERITED: &[(&str, &str)] = &[
-    ("PATH", "programs that the workload starts are found"),
+    (SEARCH_PATH, "programs that the workload starts are found"),
     ("HOME", "programs keep their settings and caches there"),
     ("USER", "some programs ask who they are"),
     ("LOGNAME", "the same, by POSIX"),

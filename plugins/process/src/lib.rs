@@ -35,6 +35,7 @@ mod state;
 mod stop;
 mod stragglers;
 mod trail;
+mod version_managers;
 
 #[cfg(test)]
 mod tests;

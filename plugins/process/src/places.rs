@@ -191,7 +191,8 @@ impl<'a> Places<'a> {
             pinned.into_iter().filter_map(|found| recorded(&found.name, &found.led.path)).collect();
         paths.extend(self.searched.iter().filter_map(|(name, path)| recorded(Path::new(name), path)));
         let others = others.into_iter().filter(is_recorded);
-        Pins { paths, fixed: others.filter_map(|found| recorded(&found.name, &found.led.path)).collect() }
+        let fixed = others.filter_map(|found| recorded(&found.name, &found.led.path)).collect();
+        Pins { paths, fixed, search_path: None }
     }
 
     /// The places to open, for reading and for writing.

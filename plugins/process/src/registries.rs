@@ -4,7 +4,10 @@
 //! package. So a package that would be fetched from another registry than its user's is refused, with the way on.
 use crate::{environment::has_credentials, package::Tool};
 use std::{collections::BTreeMap, path::Path};
-use wharf_sdk::{Error, Result};
+use wharf_sdk::{
+    Error, Result,
+    files::{self, Links},
+};
 
 /// The file of a tool's settings, below the user's home.
 pub(crate) const fn settings_file(tool: Tool) -> &'static str {
@@ -26,6 +29,12 @@ const REGISTRY_OF_NPM: &str = "npm_config_registry";
 /// The variables with which a user names a file of settings in the place of the usual one.
 const SETTINGS_OF_NPM: &str = "npm_config_userconfig";
 const SETTINGS_OF_UV: &str = "uv_config_file";
+
+/// The variables that name an index for pip, and its files of settings below the user's home.
+const INDEXES_OF_PIP: [&str; 2] = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"];
+const SETTINGS_OF_PIP: [&str; 2] = [".config/pip/pip.conf", ".pip/pip.conf"];
+/// A larger file of settings is not searched.
+const MAX_SETTINGS_BYTES: u64 = 1024 * 1024;
 
 fn names_registry(tool: Tool, variable: &str) -> bool {
     let variable = variable.to_ascii_lowercase();
@@ -62,6 +71,48 @@ pub(crate) fn refuse_variables(
          {tool} would ask another registry: give it to the workload, best as a secret with {name} as its target",
         tool = tool.program()
     )))
+}
+
+/// Refuses a Python package where pip's settings name an index with credentials, and nothing names one for uv, which reads
+/// none of pip's: uv would ask the public index for a company's package. `env`: the workload's variables.
+pub(crate) fn refuse_settings_of_pip(
+    tool: Tool,
+    host: impl Iterator<Item = (String, String)>,
+    home: Option<&Path>,
+    env: &BTreeMap<String, String>,
+) -> Result<()> {
+    if tool != Tool::Uvx || env.keys().any(|name| names_registry(tool, name)) || is_given(tool, env) {
+        return Ok(());
+    }
+    let settings = |name: &str| {
+        let text = files::read_file(&home?.join(name), Links::Follow, MAX_SETTINGS_BYTES).ok()?;
+        Some(String::from_utf8_lossy(&text).into_owned())
+    };
+    if settings(settings_file(tool)).is_some_and(|text| setting_for(tool, &text, &[]).is_some()) {
+        return Ok(());
+    }
+    let mut host = host;
+    let variable =
+        host.find(|(name, value)| INDEXES_OF_PIP.contains(&name.as_str()) && has_credentials(value));
+    let file =
+        || SETTINGS_OF_PIP.into_iter().find(|name| settings(name).is_some_and(|text| has_index(&text)));
+    let Some(place) = variable.map(|(name, _)| name).or_else(|| file().map(|name| format!("~/{name}")))
+    else {
+        return Ok(());
+    };
+    Err(Error::precondition(format!(
+        "pip's settings ({place}) name an index that needs credentials, and uvx, which does not read them, would ask \
+         another one: give the workload the index by UV_DEFAULT_INDEX, best as a secret, or \
+         UV_DEFAULT_INDEX=https://pypi.org/simple if the package is there"
+    )))
+}
+
+/// Whether a file of pip's names an index with credentials.
+fn has_index(text: &str) -> bool {
+    text.lines().filter_map(|line| line.split_once('=')).any(|(key, value)| {
+        ["index-url", "extra-index-url", "index_url", "extra_index_url"].contains(&key.trim())
+            && has_credentials(value)
+    })
 }
 
 /// Refuses a package where settings that stay closed name a registry for it. `wanted`: the package, or the arguments that
@@ -186,5 +237,35 @@ mod tests {
             assert!(refuse_variables(tool, host(name, "https://r.example/"), &none).is_ok());
         }
         assert!(refuse_variables(Tool::Npx, host("UV_INDEX_URL", with_password), &none).is_ok());
+    }
+
+    #[test]
+    fn an_index_of_pip_with_a_password_is_not_replaced_by_the_public_one() {
+        let home = tempfile::tempdir().unwrap();
+        let none = BTreeMap::new();
+        let refused = |host: &[(&str, &str)], env: &BTreeMap<String, String>, tool| {
+            let host = host.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let refused = refuse_settings_of_pip(tool, host, Some(home.path()), env);
+            refused.err().map(|error| error.message).unwrap_or_default()
+        };
+        let variable = [("PIP_EXTRA_INDEX_URL", "https://u:p4ss@pypi.corp.example/simple")];
+        let said = refused(&variable, &none, Tool::Uvx);
+        assert!(said.contains("PIP_EXTRA_INDEX_URL") && said.contains("UV_DEFAULT_INDEX"), "{said}");
+        assert!(!said.contains("p4ss"), "{said}");
+        assert_eq!(refused(&variable, &none, Tool::Npx), "");
+        assert_eq!(refused(&[("PIP_INDEX_URL", "https://pypi.corp.example/simple")], &none, Tool::Uvx), "");
+        std::fs::create_dir_all(home.path().join(".config/pip")).unwrap();
+        let write = |name: &str, text: &str| {
+            use std::io::Write;
+            std::fs::File::create(home.path().join(name)).unwrap().write_all(text.as_bytes()).unwrap();
+        };
+        write(".config/pip/pip.conf", "[global]\nindex-url = https://u:p4ss@pypi.corp.example/simple\n");
+        assert!(refused(&[], &none, Tool::Uvx).contains("~/.config/pip/pip.conf"));
+        // Who has told uv which index to ask has decided.
+        let given = BTreeMap::from([("UV_DEFAULT_INDEX".to_owned(), "https://pypi.org/simple".to_owned())]);
+        assert_eq!(refused(&[], &given, Tool::Uvx), "");
+        std::fs::create_dir_all(home.path().join(".config/uv")).unwrap();
+        write(".config/uv/uv.toml", "index-url = \"https://pypi.corp.example/simple\"\n");
+        assert_eq!(refused(&[], &none, Tool::Uvx), "");
     }
 }

@@ -2,10 +2,12 @@
 use crate::{
     child::{Child, Phase, failure},
     command::missing_interpreter,
+    environment::SEARCH_PATH,
     handle::HandleData,
     hints, logs,
     namespaces::shares_instead,
     state::StateFiles,
+    version_managers,
 };
 use rustix::io::Errno;
 use std::{
@@ -17,7 +19,7 @@ use std::{
 };
 use wharf_sdk::{
     Attach, ByteStream, Confine, Confinement, Context, Error, Exit, Handle, Health, Instance, ListQuery,
-    Listing, LogOptions, Logs, Observation, Pin, Pins, Result, Runtime, StopOptions, WorkloadSpec,
+    Listing, LogOptions, Logs, Observation, Pin, Pins, Result, Runtime, Source, StopOptions, WorkloadSpec,
     WorkloadState,
     keyed_lock::{KeyedGuard, KeyedLock},
     launch::Job,
@@ -264,9 +266,16 @@ impl Confine for ProcessRuntime {
 
 impl Pin for ProcessRuntime {
     async fn pin(&self, spec: &WorkloadSpec) -> Result<Pins> {
+        let mut spec = spec.clone();
+        let (search_path, by_name) = version_managers::search_path(&spec).await?;
+        spec.env.insert(SEARCH_PATH.to_owned(), search_path.clone());
+        if let Some(program) = by_name {
+            spec.source = Source::Command { program };
+        }
         // A job is made for it, so all that `validate` and `deploy` refuse is refused here, too.
-        let (job, pins) = self.job_and_pins(spec)?;
+        let (job, mut pins) = self.job_and_pins(&spec)?;
         warn_of_missing_files(&job);
+        pins.search_path = Some(search_path);
         Ok(pins)
     }
 }

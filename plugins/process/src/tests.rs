@@ -67,6 +67,7 @@ impl TestHost {
             permission_profile: None,
             allow_weaker: false,
             network_verdict: None,
+            supposed: std::collections::BTreeSet::new(),
             pinned: None,
             container: wharf_sdk::ContainerOptions::default(),
         }

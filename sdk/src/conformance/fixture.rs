@@ -168,6 +168,7 @@ impl Fixture {
             permission_profile: None,
             allow_weaker: false,
             network_verdict: None,
+            supposed: std::collections::BTreeSet::new(),
             pinned: None,
             container: Default::default(),
         }

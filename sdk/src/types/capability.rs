@@ -96,6 +96,10 @@ impl Capability {
     /// Gives mounted folders the label by which SELinux lets a container use them (`:z` and `:Z` of a mount).
     pub const RELABEL: Self = Self::named("relabel");
 
+    /// Leaves what an image sets itself, where the host only supposes something ([`super::WorkloadSpec::supposed`]). A runtime
+    /// without this capability is not told what is supposed.
+    pub const IMAGE_SETTINGS: Self = Self::named("image-settings");
+
     /// All capabilities that this SDK has a name for.
     pub const ALL: &[Self] = &[
         Self::STDIO,
@@ -134,6 +138,7 @@ impl Capability {
         Self::SHM_SIZE,
         Self::TMPFS,
         Self::RELABEL,
+        Self::IMAGE_SETTINGS,
     ];
 
     /// The capability with this name.

@@ -18,4 +18,8 @@ pub struct Pins {
     /// difference is taken for an upgrade.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fixed: BTreeMap<String, String>,
+    /// The folders in which programs were searched, in the form of PATH. They are searched at each later start, too, which may
+    /// come from a boot or a timer that has another PATH.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_path: Option<String>,
 }

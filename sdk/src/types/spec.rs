@@ -4,7 +4,7 @@ use super::{
     Capability, ContainerOptions, Error, Measure, Mount, NetworkVerdict, PermissionProfile, Pins, Result,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A workload to be deployed. The description is complete: an absent field asks for nothing.
 ///
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub struct WorkloadSpec {
     /// The workload's uid: 32 lowercase hexadecimal digits, new for each creation.
     pub uid: String,
-    /// Its name: unique on its host, `[a-z0-9][a-z0-9-]{1,51}`. Two hosts may share an engine and a name.
+    /// Its name: unique on its host, `[a-z0-9][a-z0-9-]{0,51}`. Two hosts may share an engine and a name.
     pub name: String,
     /// The host that owns it. Whatever is created carries this and the uid as labels.
     pub host_id: String,
@@ -76,6 +76,11 @@ pub struct WorkloadSpec {
     /// which made it ([`crate::Probe`]), is given this; none if it was never asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_verdict: Option<NetworkVerdict>,
+    /// The names of the variables in `env` that nobody asked for: the host supposes them. What an image sets under such a name
+    /// is left as it is. Where the variables for the port are among them the port is supposed, too, and one that the image
+    /// names goes before it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub supposed: BTreeSet<String>,
     /// Options that only a runtime that makes containers can honour.
     #[serde(default, skip_serializing_if = "ContainerOptions::is_empty")]
     pub container: ContainerOptions,

@@ -57,4 +57,5 @@ mod session_servers;
 mod starting_cost;
 mod trying;
 mod unprintable_results;
+mod version_managers;
 mod watching;

@@ -21,18 +21,27 @@ pub(crate) async fn ping(server: &HttpShared) -> Result<Duration, PingError> {
             return Ok(asked_at.elapsed());
         }
         if status != StatusCode::NOT_FOUND && status != StatusCode::BAD_REQUEST {
-            return Err(PingError::Unhealthy { status: status.as_u16() });
+            return Err(unhealthy(status));
         }
     }
     *opened = handshake::open(server).await.map_err(|error| match error {
         NotReady::Silent => PingError::NotConnected,
-        NotReady::Later { status, .. } | NotReady::Unauthorized { status } => PingError::Unhealthy { status },
+        NotReady::Later { status, .. } => PingError::Unhealthy { status },
+        NotReady::Unauthorized { status } => PingError::Unauthorized { status },
         NotReady::NoMcp { what, .. } => PingError::Unusable { why: what },
         NotReady::Refused { message } => PingError::Unusable { why: message },
     })?;
     match ask(server, &opened, PING).await? {
         StatusCode::OK => Ok(asked_at.elapsed()),
-        status => Err(PingError::Unhealthy { status: status.as_u16() }),
+        status => Err(unhealthy(status)),
+    }
+}
+
+fn unhealthy(status: StatusCode) -> PingError {
+    let number = status.as_u16();
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => PingError::Unauthorized { status: number },
+        _ => PingError::Unhealthy { status: number },
     }
 }
 

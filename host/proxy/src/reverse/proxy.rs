@@ -270,7 +270,7 @@ impl HttpShared {
             }
             // A local server gets no credentials from the proxy, so a client that was asked to log in would do so in vain.
             Ok(Ok(answer)) if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                let text = format!("the server refused with status {}", answer.status().as_u16());
+                let text = PingError::Unauthorized { status: answer.status().as_u16() }.to_string();
                 rpc_error(StatusCode::SERVICE_UNAVAILABLE, id, code::INTERNAL, &text)
             }
             Ok(Ok(answer)) => {

@@ -157,9 +157,13 @@ async fn a_batch_passes_only_where_batches_are_and_opens_nothing() {
 async fn a_server_that_wants_a_login_sends_no_client_to_one() {
     let unauthorized = |_: &Value| Response::builder().status(401).body(Body::empty()).unwrap();
     let (upstream, _seen) = server(unauthorized).await;
-    let (_proxy, address) = front(upstream).await;
+    let (proxy, address) = front(upstream).await;
     let refused = post(address, &[], &request(1, "ping", json!({})).to_string()).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::SERVICE_UNAVAILABLE, json!(-32603)));
+    // Its state says what to do, and so does the refusal.
+    let state = proxy.ping(DEADLINE).await.unwrap_err();
+    assert_eq!(state, PingError::Unauthorized { status: 401 });
+    assert!(state.to_string().contains("let it serve without them"), "{state}");
 }
 
 #[tokio::test]

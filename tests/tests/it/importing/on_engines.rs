@@ -198,6 +198,16 @@ fn written_by_toolhive(kind: Kind) {
     host.ok(&["start", "--allow-weaker", "listed"]);
     assert_eq!(add(&url(&host, "listed")), "5");
     assert!(host.ok(&["status", "listed"]).contains("allow_host"), "what is not enforced is told");
+    // The other way on is a profile that can be enforced.
+    let profile = host.path("open.json");
+    std::io::Write::write_all(
+        &mut std::fs::File::create(&profile).unwrap(),
+        br#"{"network":{"outbound":{"insecure_allow_all":true}}}"#,
+    )
+    .unwrap();
+    host.ok(&["edit", "listed", "--permission-profile", profile.to_str().unwrap()]);
+    assert_eq!(add(&url(&host, "listed")), "5");
+    assert!(!host.ok(&["status", "listed"]).contains("allow_host"), "nothing is left out any more");
     for name in &names {
         let report = about(&reports, name);
         assert!(report["result"] == "imported" && report.get("would_not_start").is_none(), "{report}");

@@ -111,6 +111,15 @@ pub enum PingError {
         /// The status of an HTTP server.
         status: u16,
     },
+    /// An HTTP server wants credentials, which the proxy has none of.
+    #[error(
+        "the server asks for credentials of its own (HTTP status {status}), which the proxy has none of: let it serve \
+         without them, since the proxy decides who may use it"
+    )]
+    Unauthorized {
+        /// The status.
+        status: u16,
+    },
     /// An HTTP server answered the opening of a session with an error, or with something that is no answer to it.
     #[error("the server's answer opens no session")]
     NoSession,
