@@ -40,7 +40,7 @@ fn a_host_of_a_test_has_nothing_of_the_users_but_programs_and_certificates() {
     let given = command.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?)));
     let of_the_user = ["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "PATH"];
     let others = given.filter(|(name, value)| {
-        let of_the_test = (*name, *value) == ("WHARF_LIST_TIMEOUT_MS", std::ffi::OsStr::new("8000"));
+        let of_the_test = (*name, *value) == ("WHARF_LIST_TIMEOUT_MS", std::ffi::OsStr::new("20000"));
         let is_known = of_the_user.contains(name) || name.starts_with("npm_config_") || of_the_test;
         !is_known && !std::path::Path::new(value).starts_with(&own)
     });

@@ -24,7 +24,10 @@ fn is_fresh(row: &Value) -> bool {
 #[test]
 fn a_runtime_that_hangs_is_waited_for_once_and_shown_again_when_it_answers() {
     let setup = SideBySide::new();
-    let served = Served::of(quiet(&setup.host), &setup.host);
+    let mut command = quiet(&setup.host);
+    // Shorter than the deadline of the call itself, which would be told as that.
+    command.env("WHARF_LIST_TIMEOUT_MS", "6000");
+    let served = Served::of(command, &setup.host);
     assert!(is_fresh(&row(&served, "one")));
     setup.one.order("list", Act::Block);
     let asked = setup.one.count("list");
