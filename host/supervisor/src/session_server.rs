@@ -81,7 +81,8 @@ struct Made {
 impl Parent {
     /// One server, from its record to the end of it.
     pub(crate) async fn live(&self, terms: Terms) {
-        let Ok(uid) = Uid::random() else { return };
+        // A session that has claimed it hears that by the end of its terms.
+        let Some(uid) = Uid::random().ok().filter(|_| !terms.closing.is_cancelled()) else { return };
         let run = self.run.with_uid(uid);
         if let Err(error) = self.record(&run.uid).await {
             tracing::warn!(error = %chain(&error), "a server of a session cannot be recorded, and is not started");
@@ -89,10 +90,11 @@ impl Parent {
             // A write that was reported failed may be there all the same.
             return self.clear(&run, Made::default(), &terms.closing).await;
         }
-        let mut made = Made { is_late: true, ..Made::default() };
+        let mut made = Made::default();
         let brought = tokio::select! {
-            brought = self.bring_up(&run, &mut made) => brought,
+            biased;
             () = terms.closing.cancelled() => Err(Error::new(ErrorKind::Failed, "the workload is being stopped")),
+            brought = self.bring_up(&run, &mut made) => brought,
         };
         let closing = terms.closing.clone();
         match brought {
@@ -124,6 +126,8 @@ impl Parent {
     async fn bring_up(&self, run: &RunConfig, made: &mut Made) -> Result<RawStream> {
         let mut spec = specification(&self.config, run, self.client.stamp(), &self.host_id, 0)?;
         spec.parent = Some(self.run.uid.to_string());
+        // If this is dropped now, it may come.
+        made.is_late = true;
         let deployed = self.client.deploy(&spec).await;
         made.is_late = deployed.as_ref().is_err_and(is_outcome_unknown);
         let handle = deployed?;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wharf_model::{Result, RunConfig};
 use wharf_proxy::{InstanceSource, NoInstance, Others, Starting, StdioProxy};
@@ -43,7 +43,7 @@ struct Inner {
     /// The way to the server in reserve, if there is one. It may have ended.
     reserve: Mutex<Option<oneshot::Sender<Claim>>>,
     tasks: TaskTracker,
-    /// Cancelled when those that run are to end; then there is another one.
+    /// Cancelled while those that run are to end; then there is another one.
     closing: Mutex<CancellationToken>,
 }
 
@@ -82,26 +82,41 @@ impl SessionServers {
     }
 
     /// Ends those that run, and waits until they are removed, for a while: what is left then stays on record.
+    ///
+    /// Situation: clients are let in until the workload's own server is given up too, after this; and a stop may fail, after
+    /// which the workload goes on. Conclusion: a session that is opened meanwhile gets no server, and later ones do.
     pub(crate) async fn close(&self) {
         let inner = &self.0;
-        let closing = std::mem::take(&mut *inner.closing.lock().unwrap_or_else(PoisonError::into_inner));
-        closing.cancel();
+        let _opens_again = OpensAgain(inner);
+        inner.closing().cancel();
         inner.tasks.close();
         if timeout(CLOSE_WAIT, inner.tasks.wait()).await.is_err() {
             tracing::warn!(left = inner.tasks.len(), "not all servers of sessions could be removed in time");
         }
-        inner.tasks.reopen();
+    }
+}
+
+/// Lets sessions have servers again when it is dropped: a stop that another one replaces is dropped in the middle.
+struct OpensAgain<'a>(&'a Inner);
+
+impl Drop for OpensAgain<'_> {
+    fn drop(&mut self) {
+        *self.0.closing.lock().unwrap_or_else(PoisonError::into_inner) = CancellationToken::new();
+        self.0.tasks.reopen();
     }
 }
 
 impl InstanceSource for SessionServers {
     fn start(&self, proxy: StdioProxy) -> Starting {
         let inner = self.0.clone();
-        let closing = inner.closing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let closing = inner.closing();
         Box::pin(async move {
+            if closing.is_cancelled() {
+                return Err(NoInstance::Failed);
+            }
             // A server that waited may have ended just now; then its session gets another one.
             if inner.take_reserve(&proxy).await.is_err() {
-                let place = inner.place(&proxy).await.ok_or(NoInstance::TooMany)?;
+                let place = inner.place(&proxy, &closing).await?;
                 let _counted = Counted::among(&inner.starting);
                 let (told, outcome) = oneshot::channel();
                 let (claims, claimed) = oneshot::channel();
@@ -116,6 +131,11 @@ impl InstanceSource for SessionServers {
 }
 
 impl Inner {
+    /// Cancelled when the servers of now are to end.
+    fn closing(&self) -> CancellationToken {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The reserve, which may end at any moment.
     fn reserve(&self) -> std::sync::MutexGuard<'_, Option<oneshot::Sender<Claim>>> {
         self.reserve.lock().unwrap_or_else(PoisonError::into_inner)
@@ -152,12 +172,16 @@ impl Inner {
     }
 
     /// A place for a server. At the limit sessions go that are idle.
-    async fn place(&self, proxy: &StdioProxy) -> Option<OwnedSemaphorePermit> {
+    async fn place(
+        &self,
+        proxy: &StdioProxy,
+        closing: &CancellationToken,
+    ) -> std::result::Result<OwnedSemaphorePermit, NoInstance> {
         if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Some(place);
+            return Ok(place);
         }
         if self.waiting.load(Ordering::Relaxed) >= MOST_WAITING {
-            return None;
+            return Err(NoInstance::TooMany);
         }
         let _counted = Counted::among(&self.waiting);
         let mut place = pin!(self.places.clone().acquire_owned());
@@ -169,11 +193,14 @@ impl Inner {
                 _ => Others::NeverCalled,
             };
             proxy.make_room(wanted.saturating_sub(self.parent.clearing.load(Ordering::Relaxed)), others);
-            if let Ok(place) = timeout(LOOK_AGAIN, &mut place).await {
-                return place.ok();
+            tokio::select! {
+                biased;
+                () = closing.cancelled() => return Err(NoInstance::Failed),
+                place = &mut place => return place.map_err(|_| NoInstance::Failed),
+                () = sleep(LOOK_AGAIN) => {}
             }
         }
-        None
+        Err(NoInstance::TooMany)
     }
 }
 
@@ -197,4 +224,102 @@ pub(crate) async fn clear_session_servers(
         Ok(())
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::path::Path;
+    use wharf_model::{Desired, Phase, StatusRecord, Uid};
+    use wharf_proxy::ProxyOptions;
+    use wharf_runtimes::{Answer, Connection, Deadlines, RawStream};
+    use wharf_sdk::stamp::RuntimeStamp;
+
+    /// A runtime that never answers.
+    struct Silent;
+
+    impl Connection for Silent {
+        fn call(&self, _: &'static str, _: String) -> Answer<String> {
+            Box::pin(std::future::pending())
+        }
+
+        fn open(&self, _: &'static str, _: String) -> Answer<RawStream> {
+            Box::pin(std::future::pending())
+        }
+
+        fn shut_down(&self, _: u64) -> Answer<()> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    /// The servers of a running workload of which one session may have one.
+    fn one_server(folder: &Path) -> SessionServers {
+        let config: Config = serde_json::from_value(json!({
+            "state_dir": folder, "data_dir": folder, "config_dir": folder, "plugin_dirs": [], "executable": "/none",
+            "current_dir": "/", "search_path": [], "log_level": "info", "pins": {},
+            "settings": { "proxy": { "session_servers": 1, "session_reserve_ms": 0 } },
+        }))
+        .unwrap();
+        let run = RunConfig::new(Uid::random().unwrap(), "many".parse().unwrap(), "/none");
+        let store = Store::new(config.state());
+        store.create_run_config(&run).unwrap();
+        let mut record = StatusRecord::new(run.uid.clone());
+        (record.phase, record.desired) = (Phase::Running, Desired::Running);
+        store.write_status(&run.name, &run.uid, 0, record).unwrap();
+        let stamp =
+            RuntimeStamp { name: "silent".to_owned(), capabilities: vec![], accepts: vec![], priority: 0 };
+        let client = Arc::new(RuntimeClient::new(stamp, Arc::new(Silent), Deadlines::default()));
+        SessionServers::new((&config, &store), &run, (&client, "host"))
+    }
+
+    fn proxy() -> StdioProxy {
+        StdioProxy::new(ProxyOptions::default())
+    }
+
+    /// The number of servers on record.
+    fn recorded(servers: &SessionServers) -> usize {
+        let parent = &servers.0.parent;
+        parent.store.read_status(&parent.run.name).unwrap().session_servers.len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_while_the_servers_end_gets_none_and_who_comes_later_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let servers = one_server(folder.path());
+        let (ends, ended) = oneshot::channel::<()>();
+        servers.0.tasks.spawn(async move { drop(ended.await) });
+        let closing = tokio::spawn({
+            let servers = servers.clone();
+            async move { servers.close().await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(servers.start(proxy()).await, Err(NoInstance::Failed));
+        assert_eq!(recorded(&servers), 0, "nothing was begun for it");
+        ends.send(()).unwrap();
+        closing.await.unwrap();
+        // This runtime brings none up, but one was begun.
+        assert_eq!(servers.start(proxy()).await, Err(NoInstance::Failed));
+        assert_eq!(recorded(&servers), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_place_when_the_servers_end_gets_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let servers = one_server(folder.path());
+        let place = servers.0.places.clone().try_acquire_owned().unwrap();
+        let waiting = tokio::spawn(servers.start(proxy()));
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        servers.close().await;
+        assert_eq!(waiting.await.unwrap(), Err(NoInstance::Failed));
+        assert!(began.elapsed() < PLACE_WAIT);
+        // And had it got the place in the same moment, nothing would have been begun.
+        let closing = CancellationToken::new();
+        closing.cancel();
+        let (_claims, claimed) = oneshot::channel();
+        servers.0.begin(place, Terms { claimed, waits: Duration::ZERO, closing });
+        servers.close().await;
+        assert_eq!((servers.0.tasks.len(), recorded(&servers)), (0, 0));
+    }
 }
