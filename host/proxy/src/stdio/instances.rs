@@ -3,6 +3,7 @@
 //! The workload's own server tells what the workload can do, and serves no session. Each session is opened in a proxy of
 //! its own, [`Kind::Instance`], behind the listener and the checks of the workload's, [`Kind::Front`]. They share one
 //! budget of memory.
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
@@ -108,6 +109,19 @@ impl Family<Shared> {
             proxy.locked(|state| state.shed(&id, held));
         }
     }
+
+    /// Makes room until lines for servers hold no more than they may: the server for which most waits loses it first.
+    fn relieve_lines(&self, front: &Shared) {
+        while front.budget.are_lines_over() {
+            let waiting = |proxy: Arc<Shared>| (proxy.locked(|state| state.waiting_lines()), proxy);
+            let mut holders: Vec<_> =
+                self.proxies().into_iter().map(waiting).filter(|(bytes, _)| *bytes > 0).collect();
+            holders.sort_by_key(|(bytes, _)| Reverse(*bytes));
+            if !holders.iter().any(|(_, proxy)| proxy.shed_lines()) {
+                break;
+            }
+        }
+    }
 }
 
 impl Shared {
@@ -127,5 +141,22 @@ impl Shared {
             Kind::Alone => self.locked(State::relieve),
             Kind::Front(instances) | Kind::Instance(instances) => instances.relieve(self),
         }
+    }
+
+    /// Makes room where more lines wait for servers than may. Called without the lock. A single server has no others beside
+    /// it: its own lines are refused.
+    pub(crate) fn relieve_lines(&self) {
+        match &self.kind {
+            Kind::Alone => {}
+            Kind::Front(instances) | Kind::Instance(instances) => instances.relieve_lines(self),
+        }
+    }
+
+    fn shed_lines(&self) -> bool {
+        let (made_room, outbox) = self.locked(|state| (state.shed_lines(), state.take_dirty_outbox()));
+        if let Some(outbox) = outbox {
+            outbox.flush();
+        }
+        made_room
     }
 }

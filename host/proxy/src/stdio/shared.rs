@@ -108,6 +108,9 @@ impl Shared {
         if let Some(outbox) = outbox {
             outbox.flush();
         }
+        if !is_alone && self.budget.are_lines_over() {
+            self.relieve_lines();
+        }
         if !is_alone && self.budget.is_over() {
             self.relieve();
         }

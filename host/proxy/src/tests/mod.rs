@@ -1,6 +1,7 @@
 //! Tests that drive the real router over real sockets, with a scripted server behind two pipes.
 mod access;
 mod attribution;
+mod deaf_servers;
 mod deviations;
 mod gatekeeping;
 mod http;
