@@ -5,15 +5,15 @@
 //! ends if none comes. A place that a session wants is never kept by it.
 use crate::config::Config;
 use crate::record_change::update;
-use crate::session_server::{Claim, Counted, Parent, Terms};
+use crate::session_counts::{Counted, Counts};
+use crate::session_server::{Claim, Parent, Terms};
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::fmt;
-use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wharf_model::{Result, RunConfig};
 use wharf_proxy::{InstanceSource, NoInstance, Others, Starting, StdioProxy};
@@ -22,10 +22,8 @@ use wharf_runtimes::{RuntimeClient, remove_children};
 
 /// The longest wait of a session for the place of one that ends.
 const PLACE_WAIT: Duration = Duration::from_secs(30);
-/// The most sessions that wait: each of them looks through all the others now and then.
+/// The most sessions that wait.
 const MOST_WAITING: usize = 256;
-/// A session that waits looks again so often for one that may go: others have been opened or have become idle meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// The time in which all of them end and are removed when their supervisor ends. The rest stays on record.
 const CLOSE_WAIT: Duration = Duration::from_secs(12);
 
@@ -36,10 +34,8 @@ pub(crate) struct SessionServers(Arc<Inner>);
 struct Inner {
     parent: Arc<Parent>,
     places: Arc<Semaphore>,
-    /// Sessions that wait for a place.
-    waiting: AtomicUsize,
-    /// Sessions that have one, and whose servers are being started.
-    starting: AtomicUsize,
+    /// Held by the one of the sessions that wait which looks for others that may go.
+    turn: tokio::sync::Mutex<()>,
     /// The way to the server in reserve, if there is one. It may have ended.
     reserve: Mutex<Option<oneshot::Sender<Claim>>>,
     tasks: TaskTracker,
@@ -71,10 +67,9 @@ impl SessionServers {
                 run: run.clone(),
                 host_id: host_id.to_owned(),
                 client: client.clone(),
-                clearing: AtomicUsize::new(0),
+                counts: Counts::default(),
             }),
-            waiting: AtomicUsize::new(0),
-            starting: AtomicUsize::new(0),
+            turn: tokio::sync::Mutex::default(),
             reserve: Mutex::default(),
             tasks: TaskTracker::new(),
             closing: Mutex::default(),
@@ -116,8 +111,7 @@ impl InstanceSource for SessionServers {
             }
             // A server that waited may have ended just now; then its session gets another one.
             if inner.take_reserve(&proxy).await.is_err() {
-                let place = inner.place(&proxy, &closing).await?;
-                let _counted = Counted::among(&inner.starting);
+                let (place, _starts) = inner.place(&proxy, &closing).await?;
                 let (told, outcome) = oneshot::channel();
                 let (claims, claimed) = oneshot::channel();
                 let _ = claims.send(Claim { proxy, told });
@@ -171,36 +165,49 @@ impl Inner {
         self.begin(place, Terms { claimed, waits, closing });
     }
 
-    /// A place for a server. At the limit sessions go that are idle.
+    /// A place for a server, which counts as one that is being started. At the limit sessions go that are idle.
     async fn place(
         &self,
         proxy: &StdioProxy,
         closing: &CancellationToken,
-    ) -> std::result::Result<OwnedSemaphorePermit, NoInstance> {
+    ) -> std::result::Result<(OwnedSemaphorePermit, Counted<'_>), NoInstance> {
+        let counts = &self.parent.counts;
         if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Ok(place);
+            return Ok((place, counts.starts()));
         }
-        if self.waiting.load(Ordering::Relaxed) >= MOST_WAITING {
+        if counts.waiting() >= MOST_WAITING {
             return Err(NoInstance::TooMany);
         }
-        let _counted = Counted::among(&self.waiting);
-        let mut place = pin!(self.places.clone().acquire_owned());
-        let until = Instant::now() + PLACE_WAIT;
-        while Instant::now() < until {
-            let wanted = self.waiting.load(Ordering::Relaxed);
-            let others = match self.starting.load(Ordering::Relaxed) {
-                0 => Others::Idle,
-                _ => Others::NeverCalled,
+        let _waits = counts.waits();
+        let place = tokio::select! {
+            biased;
+            () = closing.cancelled() => return Err(NoInstance::Failed),
+            place = self.places.clone().acquire_owned() => place.map_err(|_| NoInstance::Failed)?,
+            never = self.look_for_room(proxy) => match never {},
+            () = sleep(PLACE_WAIT) => return Err(NoInstance::TooMany),
+        };
+        Ok((place, counts.starts()))
+    }
+
+    /// Has sessions go that are idle, for all sessions that wait: one of these does it at a time.
+    async fn look_for_room(&self, proxy: &StdioProxy) -> Infallible {
+        let _turn = self.turn.lock().await;
+        let counts = &self.parent.counts;
+        loop {
+            let others = if counts.is_starting() { Others::NeverCalled } else { Others::Idle };
+            let may_go = proxy.make_room(counts.wanted(), others);
+            let time_comes = async {
+                match may_go {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
             };
-            proxy.make_room(wanted.saturating_sub(self.parent.clearing.load(Ordering::Relaxed)), others);
             tokio::select! {
-                biased;
-                () = closing.cancelled() => return Err(NoInstance::Failed),
-                place = &mut place => return place.map_err(|_| NoInstance::Failed),
-                () = sleep(LOOK_AGAIN) => {}
+                () = time_comes => {}
+                () = proxy.others_rest() => {}
+                () = counts.changed() => {}
             }
         }
-        Err(NoInstance::TooMany)
     }
 }
 
@@ -229,8 +236,10 @@ pub(crate) async fn clear_session_servers(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session_server::SOON_GONE;
     use serde_json::json;
     use std::path::Path;
+    use tokio::time::Instant;
     use wharf_model::{Desired, Phase, StatusRecord, Uid};
     use wharf_proxy::ProxyOptions;
     use wharf_runtimes::{Answer, Connection, Deadlines, RawStream};
@@ -321,5 +330,27 @@ mod tests {
         servers.0.begin(place, Terms { claimed, waits: Duration::ZERO, closing });
         servers.close().await;
         assert_eq!((servers.0.tasks.len(), recorded(&servers)), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_whose_server_cannot_be_removed_is_not_counted_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let servers = one_server(folder.path());
+        let parent = servers.0.parent.clone();
+        // A command is at work on the workload: the server is not started, and what may be there of it is looked for.
+        update(&parent.store, &parent.run, |record| {
+            record.desired = Desired::Stopped;
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let (_claims, claimed) = oneshot::channel();
+        let place = servers.0.places.clone().try_acquire_owned().unwrap();
+        servers.0.begin(place, Terms { claimed, waits: Duration::ZERO, closing: CancellationToken::new() });
+        let _waits = parent.counts.waits();
+        sleep(SOON_GONE / 5).await;
+        assert_eq!(parent.counts.wanted(), 0, "its place comes free");
+        sleep(SOON_GONE).await;
+        assert_eq!(parent.counts.wanted(), 1, "somebody else has to make room");
     }
 }
