@@ -350,11 +350,12 @@ impl Performer<'_> {
             if let Some(deployment) = self.deployment {
                 // A supervisor whose RunConfig is gone removes nothing.
                 let removes = !is_disowned(&deployment.store, &deployment.run.name, &deployment.run.uid);
-                if let Some(servers) = deployment.session_servers.filter(|_| removes) {
-                    servers.close().await;
-                }
+                // No session is opened from now on, and none comes after those that end here.
                 if let Some(front) = deployment.front {
                     front.shut_down().await;
+                }
+                if let Some(servers) = deployment.session_servers.filter(|_| removes) {
+                    servers.close().await;
                 }
             }
             end.cancel();

@@ -37,6 +37,7 @@ mod record_change;
 mod recording;
 mod report;
 mod run_loop;
+mod session_counts;
 mod session_server;
 mod session_servers;
 pub mod source;

@@ -6,9 +6,10 @@
 use crate::config::Config;
 use crate::machine::STDIN_GRACE;
 use crate::record_change::{may_restart, update};
+use crate::session_counts::Counts;
 use crate::spec::specification;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
@@ -24,6 +25,8 @@ use wharf_sdk::{ErrorCode, Handle, WorkloadState};
 const LATE_WAIT: Duration = Duration::from_secs(10);
 /// The time that a server has to end after it was asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// A server that is not removed within this time, or whose removal failed, keeps its place for longer than sessions can count on.
+pub(crate) const SOON_GONE: Duration = Duration::from_secs(5);
 /// The longest pause after a step that failed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -34,24 +37,7 @@ pub(crate) struct Parent {
     pub(crate) run: RunConfig,
     pub(crate) host_id: String,
     pub(crate) client: Arc<RuntimeClient>,
-    /// Servers that are being removed, whose places come free.
-    pub(crate) clearing: AtomicUsize,
-}
-
-/// A server among those that are counted, as long as it is there.
-pub(crate) struct Counted<'a>(&'a AtomicUsize);
-
-impl<'a> Counted<'a> {
-    pub(crate) fn among(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    pub(crate) counts: Counts,
 }
 
 /// A session that is to have a server: the proxy in which it will be opened, and who waits for that.
@@ -81,7 +67,8 @@ struct Made {
 impl Parent {
     /// One server, from its record to the end of it.
     pub(crate) async fn live(&self, terms: Terms) {
-        let Ok(uid) = Uid::random() else { return };
+        // A session that has claimed it hears that by the end of its terms.
+        let Some(uid) = Uid::random().ok().filter(|_| !terms.closing.is_cancelled()) else { return };
         let run = self.run.with_uid(uid);
         if let Err(error) = self.record(&run.uid).await {
             tracing::warn!(error = %chain(&error), "a server of a session cannot be recorded, and is not started");
@@ -89,10 +76,11 @@ impl Parent {
             // A write that was reported failed may be there all the same.
             return self.clear(&run, Made::default(), &terms.closing).await;
         }
-        let mut made = Made { is_late: true, ..Made::default() };
+        let mut made = Made::default();
         let brought = tokio::select! {
-            brought = self.bring_up(&run, &mut made) => brought,
+            biased;
             () = terms.closing.cancelled() => Err(Error::new(ErrorKind::Failed, "the workload is being stopped")),
+            brought = self.bring_up(&run, &mut made) => brought,
         };
         let closing = terms.closing.clone();
         match brought {
@@ -124,6 +112,8 @@ impl Parent {
     async fn bring_up(&self, run: &RunConfig, made: &mut Made) -> Result<RawStream> {
         let mut spec = specification(&self.config, run, self.client.stamp(), &self.host_id, 0)?;
         spec.parent = Some(self.run.uid.to_string());
+        // If this is dropped now, it may come.
+        made.is_late = true;
         let deployed = self.client.deploy(&spec).await;
         made.is_late = deployed.as_ref().is_err_and(is_outcome_unknown);
         let handle = deployed?;
@@ -212,15 +202,24 @@ impl Parent {
     /// Removes it, and takes it off the record once a listing shows that it is gone. A step that fails is tried again as long
     /// as the workload runs; then the record has it for the next command.
     async fn clear(&self, run: &RunConfig, made: Made, closing: &CancellationToken) {
-        let _counted = Counted::among(&self.clearing);
+        let mut soon_gone = (!made.is_late).then(|| self.counts.clears());
         let until = Instant::now() + if made.is_late { LATE_WAIT } else { Duration::ZERO };
         let mut pause = Duration::from_millis(50);
         loop {
             let is_settled = Instant::now() >= until;
-            match self.remove_once(run, is_settled).await {
+            let mut removing = pin!(self.remove_once(run, is_settled));
+            let removed = match timeout(SOON_GONE, &mut removing).await {
+                Ok(removed) => removed,
+                Err(_) => {
+                    drop(soon_gone.take());
+                    removing.await
+                }
+            };
+            match removed {
                 Ok(()) if is_settled => return,
                 Ok(()) => {}
                 Err(error) => {
+                    drop(soon_gone.take());
                     tracing::warn!(uid = %run.uid, error = %chain(&error), "the server of a session cannot be removed");
                     if closing.is_cancelled() && is_settled {
                         return;

@@ -3,7 +3,7 @@
 //! Bodies that are being read, events of streams, answers on their way to a client, lines that wait for stdin and tables
 //! with texts of clients are all charged to it. Nothing waits for room: the limit may be exceeded by one message, and then
 //! the largest holder loses its bytes ([`crate::stdio::broker::State::relieve`] for sessions, [`Budget::drop_largest_body`]
-//! for bodies).
+//! for bodies, [`crate::http::lines`] for lines).
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +13,11 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::http::lines::{LinesOfAll, LinesOfServer};
+
 /// The part of the limit that tables may have: they are not given back under pressure.
 const SHARE_OF_TABLES: usize = 4;
-/// The part of the limit that lines for all servers together may have: they are not given back either.
+/// The part of the limit that lines for all servers together may have.
 const SHARE_OF_LINES: usize = 2;
 /// The bytes that an entry of a table costs besides its texts.
 const ENTRY: usize = 200;
@@ -35,7 +37,7 @@ pub(crate) struct Budget {
     /// Told when it was much.
     much: Notify,
     in_tables: AtomicUsize,
-    in_lines: AtomicUsize,
+    lines: Arc<LinesOfAll>,
     /// Bodies that are being read and did not come in one piece.
     bodies: Mutex<HashMap<u64, BodyInReading>>,
     next_body: AtomicU64,
@@ -55,7 +57,7 @@ impl Budget {
             peak: AtomicUsize::new(0),
             much: Notify::new(),
             in_tables: AtomicUsize::new(0),
-            in_lines: AtomicUsize::new(0),
+            lines: LinesOfAll::new(limit / SHARE_OF_LINES),
             bodies: Mutex::default(),
             next_body: AtomicU64::new(0),
         })
@@ -106,11 +108,19 @@ impl Budget {
         Some(TableEntry { budget: self.clone(), bytes })
     }
 
-    /// Charges a line that waits for a server to read it; false if lines have no room for it. One alone always has.
-    pub(crate) fn add_line(&self, bytes: usize) -> bool {
-        let most = self.limit / SHARE_OF_LINES;
-        let add = |held: usize| held.checked_add(bytes).filter(|sum| held == 0 || *sum <= most);
-        let is_taken = self.in_lines.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_ok();
+    /// The account of one server's lines.
+    pub(crate) fn lines_of_server(&self) -> LinesOfServer {
+        self.lines.server()
+    }
+
+    /// True if the server for which most waits has to make room.
+    pub(crate) fn are_lines_over(&self) -> bool {
+        self.lines.are_over()
+    }
+
+    /// Charges a line that waits for a server to read it; false if there is no room for it.
+    pub(crate) fn add_line(&self, server: &LinesOfServer, bytes: usize) -> bool {
+        let is_taken = server.add(bytes);
         if is_taken {
             self.add(bytes);
         }
@@ -118,14 +128,14 @@ impl Budget {
     }
 
     /// Charges a short line, for which there is always room.
-    pub(crate) fn add_short_line(&self, bytes: usize) {
-        self.in_lines.fetch_add(bytes, Ordering::AcqRel);
+    pub(crate) fn add_short_line(&self, server: &LinesOfServer, bytes: usize) {
+        server.add_always(bytes);
         self.add(bytes);
     }
 
     /// Gives back bytes of lines that wait no more.
-    pub(crate) fn give_back_lines(&self, bytes: usize) {
-        self.in_lines.fetch_sub(bytes, Ordering::AcqRel);
+    pub(crate) fn give_back_lines(&self, server: &LinesOfServer, bytes: usize) {
+        server.give_back(bytes);
         self.give_back(bytes);
     }
 
@@ -352,12 +362,13 @@ mod tests {
     #[test]
     fn lines_for_servers_may_hold_only_a_share_of_the_budget_but_one_always_passes() {
         let budget = Budget::new(100);
-        assert!(budget.add_line(60), "one alone");
-        assert!(!budget.add_line(1));
-        budget.add_short_line(1);
-        budget.give_back_lines(61);
-        assert!(budget.add_line(30) && budget.add_line(20) && !budget.add_line(1));
-        budget.give_back_lines(50);
+        let server = budget.lines_of_server();
+        assert!(budget.add_line(&server, 60), "one alone");
+        assert!(!budget.add_line(&server, 1));
+        budget.add_short_line(&server, 1);
+        budget.give_back_lines(&server, 61);
+        assert!(budget.add_line(&server, 30) && budget.add_line(&server, 20) && !budget.add_line(&server, 1));
+        budget.give_back_lines(&server, 50);
         assert_eq!(budget.used(), 0);
     }
 }

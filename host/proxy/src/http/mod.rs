@@ -6,6 +6,7 @@ pub(crate) mod budget;
 pub(crate) mod classify;
 pub(crate) mod connection;
 pub(crate) mod guarded;
+pub(crate) mod lines;
 pub(crate) mod pieces;
 pub(crate) mod places;
 pub(crate) mod refusal;

@@ -249,11 +249,7 @@ impl State {
     pub(crate) fn fail_everything(&mut self, reason: &str) {
         let ids: Vec<u64> = self.pending.keys().copied().collect();
         for id in ids {
-            if self.fail_call(id, reason).is_none()
-                && let Some(Pending::Own(waiting)) = self.pending.remove(&id)
-            {
-                let _ = waiting.send(Err(NoAnswer::ServerEnded));
-            }
+            self.fail_pending(id, reason);
         }
         for session in self.sessions.values_mut() {
             session.server_requests.clear();
@@ -261,6 +257,15 @@ impl State {
         }
         self.server_requests = 0;
         self.forget_all_work();
+    }
+
+    /// Fails one request in flight, a client's or wharf's own.
+    pub(crate) fn fail_pending(&mut self, upstream_id: u64, reason: &str) {
+        if self.fail_call(upstream_id, reason).is_none()
+            && let Some(Pending::Own(waiting)) = self.pending.remove(&upstream_id)
+        {
+            let _ = waiting.send(Err(NoAnswer::ServerEnded));
+        }
     }
 
     /// The outbox to flush after the lock is released.

@@ -6,6 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use tokio::sync::Notify;
+
 use crate::stdio::session::SessionId;
 use crate::stdio::undelivered::UndeliveredCounts;
 
@@ -53,6 +55,8 @@ pub(crate) enum Kind<P> {
 #[derive(Debug)]
 pub(crate) struct Family<P> {
     pub(crate) source: Box<dyn Source<P>>,
+    /// Told when a session may have become idle, or was opened.
+    pub(crate) rests: Notify,
     members: Mutex<Members<P>>,
 }
 
@@ -71,7 +75,7 @@ impl<P> Family<P> {
             sessions: HashMap::new(),
             undelivered: UndeliveredCounts::default(),
         };
-        Arc::new(Self { source, members: Mutex::new(members) })
+        Arc::new(Self { source, rests: Notify::new(), members: Mutex::new(members) })
     }
 
     fn members(&self) -> MutexGuard<'_, Members<P>> {

@@ -3,6 +3,7 @@
 //! The workload's own server tells what the workload can do, and serves no session. Each session is opened in a proxy of
 //! its own, [`Kind::Instance`], behind the listener and the checks of the workload's, [`Kind::Front`]. They share one
 //! budget of memory.
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
@@ -14,7 +15,6 @@ use crate::http::admission::SESSION_ID;
 use crate::protocol::options::Busy;
 use crate::stdio::broker::State;
 use crate::stdio::family::{Family, Kind, NoInstance, Others};
-use crate::stdio::session::{BETWEEN_CALLS, Session};
 use crate::stdio::shared::Shared;
 use crate::stdio::undelivered::UndeliveredCounts;
 
@@ -47,36 +47,47 @@ impl Family<Shared> {
         })
     }
 
-    /// Ends idle sessions until as many servers are about to end as are wanted.
-    pub(crate) fn make_room(&self, wanted: usize, others: Others) {
+    /// Ends idle sessions until as many servers are about to end as are wanted. If there are too few, returns when the next one may
+    /// go, as things are.
+    pub(crate) fn make_room(&self, wanted: usize, others: Others) -> Option<Instant> {
         let ending = self.proxies().iter().filter(|proxy| proxy.over.is_cancelled()).count();
-        for _ in ending..wanted {
-            if !self.end_idle_session(others) {
-                return;
-            }
-        }
+        (ending..wanted).find_map(|_| self.end_idle_session(others).err()).flatten()
     }
 
     /// Ends a session: one that never called anything, or else the one without a call and without a stream that is idle
-    /// longest. False if there is none.
-    fn end_idle_session(&self, others: Others) -> bool {
+    /// longest. If there is none, the error is when there may be one.
+    ///
+    /// Situation: a place has just been given to a session, others wait on, and its client has had no time to call. Conclusion:
+    /// it is spared for a while, and none that has called goes in its place.
+    fn end_idle_session(&self, others: Others) -> Result<(), Option<Instant>> {
         let now = Instant::now();
-        let may_go = |session: &Session| match (session.has_called, others) {
-            (false, _) => session.may_go(now),
-            (true, Others::NeverCalled) => false,
-            (true, Others::Idle) => session.is_idle() && session.used_at + BETWEEN_CALLS <= now,
-        };
-        let idle = |proxy: Arc<Shared>| {
-            let (id, rank) = proxy.with(|state| {
-                let idle = state.sessions.iter().filter(|(_, session)| may_go(session));
-                let idle = idle.map(|(id, session)| (id.clone(), session.rank()));
-                idle.min_by_key(|(_, rank)| *rank)
-            })?;
-            Some((rank, id, proxy))
-        };
-        let first = self.proxies().into_iter().filter_map(idle).min_by_key(|(rank, ..)| *rank);
-        let Some((_, id, proxy)) = first else { return false };
-        proxy.with(|state| state.end_session(id.as_str()))
+        let (mut resting, mut times) = (Vec::new(), Vec::new());
+        let mut is_coming = others == Others::NeverCalled;
+        for proxy in self.proxies() {
+            proxy.locked(|state| {
+                is_coming |= state.awaits_session();
+                for (id, session) in &state.sessions {
+                    let new_until = session.is_new_until().filter(|until| *until > now);
+                    is_coming |= new_until.is_some();
+                    times.extend(new_until);
+                    match session.may_go_at() {
+                        Some(at) if at > now => times.push(at),
+                        Some(_) => {
+                            resting.push((session.rank(), session.has_called, id.clone(), proxy.clone()));
+                        }
+                        None => {}
+                    }
+                }
+            });
+        }
+        let may_go = resting.iter().filter(|(_, has_called, ..)| !(*has_called && is_coming));
+        match may_go.min_by_key(|(rank, ..)| *rank) {
+            Some((.., id, proxy)) => {
+                proxy.with(|state| state.end_session(id.as_str()));
+                Ok(())
+            }
+            None => Err(times.into_iter().min()),
+        }
     }
 
     /// The counts of all of them.
@@ -108,6 +119,32 @@ impl Family<Shared> {
             proxy.locked(|state| state.shed(&id, held));
         }
     }
+
+    /// Makes room until lines for servers hold no more than they may: the server for which most waits loses it first.
+    fn relieve_lines(&self, front: &Shared) {
+        while front.budget.are_lines_over() {
+            let waiting = |proxy: Arc<Shared>| (proxy.locked(|state| state.waiting_lines()), proxy);
+            let mut holders: Vec<_> =
+                self.proxies().into_iter().map(waiting).filter(|(bytes, _)| *bytes > 0).collect();
+            holders.sort_by_key(|(bytes, _)| Reverse(*bytes));
+            if !holders.iter().any(|(_, proxy)| proxy.shed_lines()) {
+                break;
+            }
+        }
+    }
+}
+
+impl State {
+    /// True if its server is there and its session is about to be opened.
+    fn awaits_session(&self) -> bool {
+        let is_open = self.over.as_ref().is_some_and(|over| !over.is_cancelled());
+        is_open && self.upstream.is_some() && self.sessions.is_empty()
+    }
+
+    /// True if a session has no call in flight.
+    pub(crate) fn rests(&self) -> bool {
+        self.sessions.values().any(|session| session.calls.is_empty())
+    }
 }
 
 impl Shared {
@@ -127,5 +164,22 @@ impl Shared {
             Kind::Alone => self.locked(State::relieve),
             Kind::Front(instances) | Kind::Instance(instances) => instances.relieve(self),
         }
+    }
+
+    /// Makes room where more lines wait for servers than may. Called without the lock. A single server has no others beside
+    /// it: its own lines are refused.
+    pub(crate) fn relieve_lines(&self) {
+        match &self.kind {
+            Kind::Alone => {}
+            Kind::Front(instances) | Kind::Instance(instances) => instances.relieve_lines(self),
+        }
+    }
+
+    fn shed_lines(&self) -> bool {
+        let (made_room, outbox) = self.locked(|state| (state.shed_lines(), state.take_dirty_outbox()));
+        if let Some(outbox) = outbox {
+            outbox.flush();
+        }
+        made_room
     }
 }

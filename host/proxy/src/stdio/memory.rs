@@ -1,5 +1,5 @@
-//! Makes room when the proxy holds more than its budget: the session that holds most loses its bytes. A part of [`State`];
-//! [`crate::http::budget::Budget`] counts the bytes.
+//! Makes room when the proxy holds more than its budget: the session that holds most loses its bytes; of servers, the one for
+//! which most waits loses its lines. A part of [`State`]; [`crate::http::budget::Budget`] counts the bytes.
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,6 +7,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::budget::Account;
+use crate::protocol::forgiven::own_id;
+use crate::protocol::message::{Message, Shape, code, error_text};
 use crate::stdio::broker::State;
 use crate::stdio::call::{Answer, Call};
 use crate::stdio::delivery::Delivery;
@@ -68,6 +70,66 @@ impl State {
         }
         self.undelivered.note_many(Reason::AnswerMemory, answers);
         self.undelivered.note_many(Reason::OtherMemory, others);
+    }
+}
+
+/// The error of a call whose line made room.
+const LINE_GIVEN_UP: &str =
+    "the server was not asked: the proxy's memory is full, and most of it waits for this server to read";
+
+impl State {
+    /// Bytes of lines that wait for the server.
+    pub(crate) fn waiting_lines(&self) -> usize {
+        self.upstream.as_ref().map_or(0, |upstream| upstream.outbox.waiting())
+    }
+
+    /// Has the server lose the long lines that wait for it: their calls fail, and an error stands for an answer that it waits
+    /// for. A line of which it has read a part cannot be taken back; if nothing else is left, and it reads nothing, its
+    /// session ends. False if that made no room.
+    pub(crate) fn shed_lines(&mut self) -> bool {
+        let Some(outbox) = self.upstream.as_ref().map(|upstream| upstream.outbox.clone()) else {
+            return false;
+        };
+        let (held, depth) = (outbox.waiting(), self.limits.json_depth);
+        let (mut calls, mut others) = (Vec::new(), 0);
+        let freed = outbox.shed(|line| {
+            let message = Message::parse(&line, depth).ok();
+            match message.as_ref().map(Message::shape) {
+                Some(Shape::Request { id, .. }) => calls.extend(own_id(id.as_json())),
+                Some(Shape::Response { id, .. }) => {
+                    let mut error = error_text(Some(id.as_json()), code::INTERNAL, "the answer was dropped");
+                    error.push(b'\n');
+                    return Some(error).filter(|error| error.len() < line.len());
+                }
+                _ => others += 1,
+            }
+            None
+        });
+        let ends = freed == 0;
+        if ends && !outbox.is_stuck() {
+            return false;
+        }
+        let failed = calls.len();
+        for call in calls {
+            self.fail_pending(call, LINE_GIVEN_UP);
+        }
+        if ends {
+            outbox.discard();
+            for id in self.session_ids() {
+                self.end_session(id.as_str());
+            }
+        }
+        if let Some(untold) = self.sheds.note(Instant::now()) {
+            tracing::warn!(
+                held,
+                calls = failed,
+                others,
+                ends,
+                untold,
+                "memory is full: the server for which most waits loses what it has not begun to read"
+            );
+        }
+        true
     }
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 use crate::protocol::options::ProxyOptions;
 use crate::stdio::family::{Kind, Others, Source, Starting};
@@ -50,10 +51,20 @@ impl StdioProxy {
     }
 
     /// Ends idle sessions of the workload until as many servers are about to end as are waited for: those that never called
-    /// anything first, then those that are idle longest.
-    pub fn make_room(&self, wanted: usize, others: Others) {
-        if let Kind::Instance(family) = &self.shared.kind {
-            family.make_room(wanted, others);
+    /// anything first, then those that are idle longest, and none whose client may be about to call. If there are too few,
+    /// returns when the next one may go; others may before, which [`Self::others_rest`] tells.
+    pub fn make_room(&self, wanted: usize, others: Others) -> Option<Instant> {
+        match &self.shared.kind {
+            Kind::Instance(family) => family.make_room(wanted, others),
+            Kind::Alone | Kind::Front(_) => None,
+        }
+    }
+
+    /// Resolves when a session of the workload may have become idle, or was opened. One at a time may wait for that.
+    pub async fn others_rest(&self) {
+        match &self.shared.kind {
+            Kind::Instance(family) => family.rests.notified().await,
+            Kind::Alone | Kind::Front(_) => std::future::pending().await,
         }
     }
 

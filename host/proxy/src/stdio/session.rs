@@ -148,7 +148,7 @@ impl Sent {
 }
 
 /// A client may be about to call for so long after its last sign of life.
-pub(crate) const BETWEEN_CALLS: Duration = Duration::from_secs(1);
+const BETWEEN_CALLS: Duration = Duration::from_secs(1);
 
 /// One session.
 #[derive(Debug)]
@@ -179,6 +179,7 @@ pub(crate) struct Session {
     pub(crate) unseen_lists: ListChanges,
     pub(crate) unseen_resources: BTreeMap<String, TableEntry>,
     pub(crate) used_at: Instant,
+    opened_at: Instant,
     /// Its work at the server besides its open calls.
     pub(crate) work: Work,
 }
@@ -210,6 +211,7 @@ impl Session {
             unseen_lists: ListChanges::default(),
             unseen_resources: BTreeMap::new(),
             used_at: now,
+            opened_at: now,
             work: Work::default(),
         }
     }
@@ -228,6 +230,18 @@ impl Session {
     /// anything keeps nobody out.
     pub(crate) fn may_go(&self, now: Instant) -> bool {
         self.is_idle() || (!self.has_called && !self.is_waiting() && self.used_at + BETWEEN_CALLS <= now)
+    }
+
+    /// When it may go where others wait for the place of its server: before, its client may be about to call. None while it is at
+    /// work, and, once it has called anything, while it reads a stream.
+    pub(crate) fn may_go_at(&self) -> Option<Instant> {
+        let rests = self.is_idle() || (!self.has_called && !self.is_waiting());
+        rests.then(|| self.used_at + BETWEEN_CALLS)
+    }
+
+    /// Until when its client has had no time to call. None once it has called anything.
+    pub(crate) fn is_new_until(&self) -> Option<Instant> {
+        (!self.has_called).then(|| self.opened_at + BETWEEN_CALLS)
     }
 
     /// Its place in the order in which sessions go.

@@ -105,9 +105,19 @@ impl Shared {
             state.relieve();
         }
         let outbox = state.take_dirty_outbox();
+        let resting = match &self.kind {
+            Kind::Instance(family) if state.rests() => Some(family),
+            _ => None,
+        };
         drop(state);
         if let Some(outbox) = outbox {
             outbox.flush();
+        }
+        if let Some(family) = resting {
+            family.rests.notify_one();
+        }
+        if !is_alone && self.budget.are_lines_over() {
+            self.relieve_lines();
         }
         if !is_alone && self.budget.is_over() {
             self.relieve();

@@ -114,6 +114,15 @@ async fn a_welcome_that_each_client_would_get_a_copy_of_is_bounded() {
     result["instructions"] = json!("i".repeat(2 * MIB));
     let refused = rig.try_connect(result).await.map(drop).unwrap_err();
     assert!(matches!(refused, ConnectError::Unusable { .. }), "{refused}");
+    // And whole: of more members than are noted, each client would get the first ones alone.
+    for part in ["/capabilities", ""] {
+        let mut result = welcome();
+        for number in 0..10_001 {
+            result.pointer_mut(part).unwrap()[format!("m{number}")] = json!({});
+        }
+        let refused = rig.try_connect(result).await.map(drop).unwrap_err();
+        assert!(refused.to_string().contains("too many members"), "{part}: {refused}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 mod access;
 mod attribution;
 mod counting;
+mod deaf_servers;
 mod deviations;
 mod gatekeeping;
 mod http;

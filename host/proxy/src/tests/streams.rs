@@ -241,6 +241,25 @@ async fn batches_of_the_server_are_taken_apart() {
 }
 
 #[tokio::test]
+async fn a_message_of_a_servers_batch_that_cannot_be_taken_fails_its_call_and_no_other() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let (one, two) = (call(1, "a"), call(2, "b"));
+    let (a, b, ()) = tokio::join!(rig.post(&session, &one), rig.post(&session, &two), async {
+        let (x, y) = (script.next().await, script.next().await);
+        let more: String = (0..10_001).map(|number| format!(",\"m{number}\":0")).collect();
+        let full = format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{}}{more}}}", x["id"]);
+        let answer = json!({ "jsonrpc": "2.0", "id": y["id"], "result": { "of": y["params"]["name"] } });
+        script.raw(format!("[{full},{answer}]\n")).await;
+    });
+    let (failed, answered) = if a.json()["error"].is_object() { (a, b) } else { (b, a) };
+    assert_eq!(failed.code(), -32603);
+    let why = failed.json()["error"]["message"].to_string();
+    assert!(why.contains("too many members"), "{why}");
+    assert!(answered.json()["result"]["of"].is_string(), "{answered:?}");
+}
+
+#[tokio::test]
 async fn streams_outlive_the_server_that_they_were_opened_with() {
     let (rig, script) = Rig::start().await;
     let session = rig.session().await;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::protocol::forgiven::{Member, object_of, values};
 use crate::protocol::json as scanner;
-use crate::protocol::json::{Level, Scan};
+use crate::protocol::json::{JsonError, Level, Scan};
 use crate::protocol::message::{Message, Shape, line_text};
 use crate::protocol::negotiation::{named, offered};
 use crate::protocol::revision::Revision;
@@ -261,7 +261,15 @@ fn read_answer(answer: &Message) -> Result<(ServerInfo, Revision, Scan), Connect
         return Err(ConnectError::Unusable { why, excerpt: excerpt(text) });
     }
     let result = values(text).filter(Value::is_object).ok_or_else(not_mcp)?;
-    let (raw, _) = scanner::scan(&Bytes::copy_from_slice(text), usize::MAX);
+    // Members count here that did not in the answer as a whole.
+    let unusable = |error: JsonError| {
+        let why = format!("its result: {error}");
+        ConnectError::Unusable { why, excerpt: excerpt(text) }
+    };
+    let raw = scanned(text).map_err(unusable)?;
+    if let Some(capabilities) = raw.value(Level::Top, "capabilities") {
+        scanned(capabilities).map_err(unusable)?;
+    }
     let version = result.get("protocolVersion").and_then(Value::as_str).ok_or_else(not_mcp)?;
     let revision = Revision::parse(version)
         .ok_or_else(|| ConnectError::UnknownRevision { version: excerpt(version.as_bytes()) })?;
@@ -294,6 +302,15 @@ fn without_tasks(capabilities: &[u8]) -> Vec<u8> {
     if capabilities.first() != Some(&b'{') {
         return capabilities.to_vec();
     }
-    let (scan, _) = scanner::scan(&Bytes::copy_from_slice(capabilities), usize::MAX);
-    object_of(&scan, |name| if name == "tasks" { Member::Dropped } else { Member::Kept })
+    match scanned(capabilities) {
+        Ok(scan) => object_of(&scan, |name| if name == "tasks" { Member::Dropped } else { Member::Kept }),
+        // The answer was not taken then.
+        Err(_) => b"{}".to_vec(),
+    }
+}
+
+/// A part of a message, which is not too deep.
+fn scanned(text: &[u8]) -> Result<Scan, JsonError> {
+    let (scan, result) = scanner::scan(&Bytes::copy_from_slice(text), usize::MAX);
+    result.map(|()| scan)
 }

@@ -190,25 +190,32 @@ impl Shared {
             return;
         }
         let line = &without_mark(line);
-        let (scan, result) = json::scan(line, self.options.limits.json_depth);
-        if let Err(error) = result {
-            let end = &line[line.len().saturating_sub(END)..];
-            let (why, answers) = match error {
-                // As its first output: each further line would be as this one.
-                JsonError::Encoding if is_utf16(line) => ("UTF-16, and MCP is UTF-8".into(), Answers::Stray),
-                error => (error.to_string(), answered(&scan, end)),
-            };
-            self.junk(generation, line, line.len(), &why, answers);
-        } else if scan.text.first() == Some(&b'[') && !scan.elements.is_empty() {
-            // Servers of 2025-03-26 may answer in batches.
-            for element in &scan.elements {
-                let element = scan.text.slice(element.clone());
-                let (scan, _) = json::scan(&element, self.options.limits.json_depth);
+        let Some(scan) = self.scanned(generation, line) else { return };
+        if scan.text.first() != Some(&b'[') || scan.elements.is_empty() {
+            return self.receive_message(generation, line, Message::of_server(scan));
+        }
+        // Servers of 2025-03-26 may answer in batches.
+        for element in &scan.elements {
+            let element = scan.text.slice(element.clone());
+            // By itself its members count, which in the array they did not.
+            if let Some(scan) = self.scanned(generation, &element) {
                 self.receive_message(generation, &element, Message::of_server(scan));
             }
-        } else {
-            self.receive_message(generation, line, Message::of_server(scan));
         }
+    }
+
+    /// The scan of a text of the server; if it cannot be taken, it is noted, and the request fails that it would have answered.
+    fn scanned(self: &Arc<Self>, generation: u64, line: &Bytes) -> Option<Scan> {
+        let (scan, result) = json::scan(line, self.options.limits.json_depth);
+        let Err(error) = result else { return Some(scan) };
+        let end = &line[line.len().saturating_sub(END)..];
+        let (why, answers) = match error {
+            // As its first output: each further line would be as this one.
+            JsonError::Encoding if is_utf16(line) => ("UTF-16, and MCP is UTF-8".into(), Answers::Stray),
+            error => (error.to_string(), answered(&scan, end)),
+        };
+        self.junk(generation, line, line.len(), &why, answers);
+        None
     }
 
     fn receive_message(

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
 use crate::http::budget::Budget;
-use crate::stdio::upstream::outbox::{Outbox, OutboxError};
+use crate::stdio::upstream::outbox::{Outbox, OutboxError, SHORT_LINE};
 
 #[tokio::test]
 async fn lines_arrive_whole_and_in_order_through_a_pipe_that_blocks() {
@@ -47,4 +47,45 @@ async fn a_closed_pipe_takes_nothing() {
     outbox.push(b"a\n".to_vec()).unwrap();
     outbox.flush();
     assert_eq!(outbox.push(b"b\n".to_vec()), Err(OutboxError::Closed));
+}
+
+#[tokio::test]
+async fn long_lines_of_which_nothing_is_written_can_be_given_up_and_the_others_stay_whole() {
+    let (sink, mut source) = tokio::io::duplex(10);
+    let budget = Budget::new(1 << 20);
+    let outbox = Outbox::new(Box::new(sink), 1 << 20, budget.clone());
+    let long = |byte: u8| [vec![byte; SHORT_LINE], b"\n".to_vec()].concat();
+    for line in [long(b'a'), long(b'b'), b"c\n".to_vec(), long(b'd')] {
+        outbox.push(line).unwrap();
+        outbox.flush();
+    }
+    let mut given_up = Vec::new();
+    let freed = outbox.shed(|line| {
+        given_up.push(line[0]);
+        (line[0] == b'd').then(|| b"e\n".to_vec())
+    });
+    assert_eq!((given_up.as_slice(), freed), (&b"bd"[..], 2 * (SHORT_LINE + 1) - 2));
+    assert_eq!((outbox.waiting(), budget.used()), (SHORT_LINE + 1 - 10 + 4, outbox.waiting()));
+    assert_eq!(outbox.shed(|_| None), 0, "what is begun stays");
+    let read = tokio::spawn(async move {
+        let mut all = String::new();
+        source.read_to_string(&mut all).await.map(|_| all)
+    });
+    outbox.close(Duration::from_secs(60)).await;
+    let expected = [long(b'a'), b"c\ne\n".to_vec()].concat();
+    assert_eq!(read.await.unwrap().unwrap().as_bytes(), expected);
+}
+
+#[tokio::test]
+async fn a_discarded_queue_holds_nothing_and_takes_nothing() {
+    let (sink, mut source) = tokio::io::duplex(10);
+    let budget = Budget::new(1 << 20);
+    let outbox = Outbox::new(Box::new(sink), 1 << 20, budget.clone());
+    outbox.push([vec![b'a'; SHORT_LINE], b"\n".to_vec()].concat()).unwrap();
+    outbox.flush();
+    outbox.discard();
+    assert_eq!((outbox.waiting(), budget.used()), (0, 0));
+    assert_eq!(outbox.push(b"b\n".to_vec()), Err(OutboxError::Closed));
+    let mut all = Vec::new();
+    assert_eq!(source.read_to_end(&mut all).await.unwrap(), 10, "the server sees the end of its input");
 }
