@@ -8,9 +8,8 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use crate::http::budget::{BodyCharge, Budget};
+use crate::http::budget::{BodyCharge, Budget, Listed};
 use crate::http::respond::{closing, rpc_error};
 use crate::protocol::message::code;
 use crate::protocol::options::Limits;
@@ -68,8 +67,8 @@ pub(crate) struct WholeBody {
 const SMALL_BODY: usize = 16 * 1024;
 
 impl WholeBody {
-    /// The body, charged as long as anything refers to it; and when it has to make room.
-    pub(crate) fn charged(self, memory: &Memory<'_>) -> (Bytes, Option<CancellationToken>) {
+    /// The body, charged as long as anything refers to it; and its place among those that may have to make room.
+    pub(crate) fn charged(self, memory: &Memory<'_>) -> (Bytes, Option<Listed>) {
         let Self { bytes, charge } = self;
         if bytes.len() <= SMALL_BODY {
             return (bytes, None);
@@ -82,8 +81,8 @@ impl WholeBody {
         if memory.budget.is_over() {
             (memory.relieve)();
         }
-        let dropped = charge.dropped.clone();
-        (Bytes::from_owner(Charged { bytes, _charge: charge }), Some(dropped))
+        let listed = charge.listed();
+        (Bytes::from_owner(Charged { bytes, _charge: charge }), Some(listed))
     }
 }
 

@@ -253,7 +253,29 @@ pub(crate) struct BodyCharge {
     bytes: usize,
 }
 
+/// A body among those that may have to make room.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    budget: Arc<Budget>,
+    number: u64,
+    /// Cancelled when the body has to make room.
+    pub(crate) dropped: CancellationToken,
+}
+
+impl Listed {
+    /// The body makes room no more, since nobody can give it up any more; it stays charged. False if it had to before.
+    pub(crate) fn stays(&self) -> bool {
+        self.budget.bodies().remove(&self.number);
+        !self.dropped.is_cancelled()
+    }
+}
+
 impl BodyCharge {
+    /// Its place among those that may have to make room.
+    pub(crate) fn listed(&self) -> Listed {
+        Listed { budget: self.budget.clone(), number: self.number, dropped: self.dropped.clone() }
+    }
+
     /// Charges bytes that were read.
     pub(crate) fn add(&mut self, bytes: usize) {
         self.bytes += bytes;

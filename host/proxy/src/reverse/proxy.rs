@@ -17,13 +17,12 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use crate::http::access::PATH;
 use crate::http::admission as gate;
 use crate::http::admission::{Admission, Gate};
 use crate::http::body::Memory;
-use crate::http::budget::Budget;
+use crate::http::budget::{Budget, Listed};
 use crate::http::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
 use crate::http::guarded::Guarded;
 use crate::http::respond::{empty, rpc_error};
@@ -150,19 +149,23 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
         Err(error) => return error.response(),
     };
     // It waits for the server from now on.
-    let (body, dropped) = body.charged(&memory);
-    tokio::select! {
-        answer = pass_on(proxy, parts, headers, without_mark(&body)) => answer,
-        () = cancelled(dropped) => {
-            rpc_error(StatusCode::SERVICE_UNAVAILABLE, None, code::INTERNAL, GIVEN_UP_FOR_ROOM)
-        }
-    }
+    let (body, listed) = body.charged(&memory);
+    let answer = tokio::select! {
+        answer = pass_on(proxy, parts, headers, without_mark(&body)) => Some(answer),
+        () = dropped(listed.as_ref()) => None,
+    };
+    drop(body);
+    // A server may answer before it has taken the whole body, which its connection holds then until it has.
+    let stays = listed.is_none_or(|listed| listed.stays());
+    answer.filter(|_| stays).unwrap_or_else(|| {
+        rpc_error(StatusCode::SERVICE_UNAVAILABLE, None, code::INTERNAL, GIVEN_UP_FOR_ROOM)
+    })
 }
 
 /// Resolves when the body has to make room for others.
-async fn cancelled(dropped: Option<CancellationToken>) {
-    match dropped {
-        Some(dropped) => dropped.cancelled().await,
+async fn dropped(listed: Option<&Listed>) {
+    match listed {
+        Some(listed) => listed.dropped.cancelled().await,
         None => std::future::pending().await,
     }
 }

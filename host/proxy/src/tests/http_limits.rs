@@ -47,6 +47,39 @@ async fn bodies_that_an_http_server_does_not_take_make_room() {
 }
 
 #[tokio::test]
+async fn a_body_that_an_http_server_answers_before_it_takes_it_stays_charged() {
+    // It answers at once, and reads no more.
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = Upstream::tcp(server.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        loop {
+            let mut socket = server.accept().await.unwrap().0;
+            socket.read_exact(&mut [0; 256]).await.unwrap();
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").await.unwrap();
+            kept.push(socket);
+        }
+    });
+    let options = limited(Limits { memory_bytes: 9 * MIB, ..Limits::default() });
+    let proxy = HttpProxy::new(options, upstream);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, router) = (listener.local_addr().unwrap(), proxy.router());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let mut open = Vec::new();
+    for (size, expected) in [(7 * MIB, b"HTTP/1.1 200"), (2 * MIB, b"HTTP/1.1 503"), (MIB, b"HTTP/1.1 200")] {
+        let message = request(1, "tools/call", json!({ "text": "z".repeat(size) })).to_string();
+        let mut raw = TcpStream::connect(address).await.unwrap();
+        raw.write_all((head("x", message.len()) + &message).as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        raw.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, expected, "{size}");
+        let held = proxy.shared.budget.used();
+        assert!((7 * MIB..=9 * MIB).contains(&held), "{held}");
+        open.push(raw);
+    }
+}
+
+#[tokio::test]
 async fn streams_that_stay_open_take_no_place_from_calls() {
     // A stream goes on for ever; everything else is answered.
     let answer = |request: Request| async move {
