@@ -86,10 +86,13 @@ fn networks(host: &Host, engine: &Engine) {
     };
     assert_eq!(mode("none-"), "none");
     host.ok(&["rm", "none"]);
-    engine.client(&["network", "create", "back-1"]);
-    let url = run(host, kind, "named", &["--network", "back-1", "--transport", "streamable-http"]);
+    // Podman keeps networks of all engines of a machine in one place.
+    let network = format!("back-{}", std::process::id());
+    engine.client(&["network", "create", &network]);
+    let url = run(host, kind, "named", &["--network", &network, "--transport", "streamable-http"]);
     assert_eq!(add(&url), "5", "its port is published from there, too");
     host.ok(&["rm", "named"]);
+    engine.client(&["network", "rm", &network]);
     let refused = host.wharf(&[
         "run",
         "--runtime",
@@ -254,8 +257,8 @@ fn says_why(kind: Kind) {
 fn drops_from_root(host: &Host, kind: Kind) {
     let users = "busybox mkdir -p /etc\necho root:x:0:0::/:/bin/sh >/etc/passwd\n\
                  echo app:x:1000:1000::/:/bin/sh >>/etc/passwd\necho app:x:1000: >/etc/group";
-    let server = format!("cat >/server <<'END'\n{HANDSHAKE}id -u >&2\ncat >/dev/null\nEND");
-    let drop = "exec busybox start-stop-daemon -S -p /nothing -c app:app -x /bin/sh -- /server";
+    let server = format!("cat >/dev/shm/server <<'END'\n{HANDSHAKE}id -u >&2\ncat >/dev/null\nEND");
+    let drop = "exec busybox start-stop-daemon -S -p /nothing -c app:app -x /bin/sh -- /dev/shm/server";
     let script = format!("{users}\n{server}\n{drop}");
     let options = ["--runtime", kind.runtime(), "--name", "dropped"];
     let run = |more: &[&str]| {
