@@ -66,7 +66,10 @@ pub(crate) async fn changed(context: &Context, old: &RunConfig, change: &Change<
     let spec = specification(context.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
     let refused = |error| refused(context, &spec, error);
     let before = old.pins()?;
-    let now = client.pin(&spec).await.map_err(refused)?;
+    let mut now = client.pin(&spec).await.map_err(refused)?;
+    if let Some(now) = &mut now {
+        now.closed.clear();
+    }
     let pinned = now.clone().map(|now| keep_pins(now, before.as_ref()));
     run.set_pins(pinned.as_ref())?;
     let is_accepted = now.is_some() && pinned == now;
@@ -145,7 +148,7 @@ fn keep_pins(now: Pins, before: Option<&Pins>) -> Pins {
         now.into_iter().map(keep).collect()
     };
     // A name may have gone over from one group to the other, since others can write its folder by now.
-    Pins { paths: kept(now.paths), fixed: kept(now.fixed) }
+    Pins { paths: kept(now.paths), fixed: kept(now.fixed), closed: now.closed }
 }
 
 #[cfg(test)]
@@ -156,7 +159,7 @@ mod tests {
         let map = |of: &[(&str, &str)]| {
             of.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect()
         };
-        Pins { paths: map(paths), fixed: map(fixed) }
+        Pins { paths: map(paths), fixed: map(fixed), closed: Vec::new() }
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod status;
 mod stop;
 mod url;
 mod view;
+mod volume;
 mod watch;
 mod weaker;
 
@@ -45,8 +46,8 @@ pub use ask_server::{Arguments, Called, PromptArgument, ServerPrompt, ServerReso
 pub use ask_server::{call, prompts, resources, tools};
 pub use attended::{Attendant, run_in_foreground};
 pub use context::{Context, Host};
-pub use create::run;
 pub(crate) use create::run_until;
+pub use create::{closed_paths, run};
 pub(crate) use edit::edit_until;
 pub use edit::{EditResult, Edited, edit};
 pub use edit_request::Change;

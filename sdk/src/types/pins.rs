@@ -18,4 +18,8 @@ pub struct Pins {
     /// difference is taken for an upgrade.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fixed: BTreeMap<String, String>,
+    /// Paths that exist, that arguments name, and that are closed to the workload, although it could be given them. The host
+    /// tells them to its user, and does not keep them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed: Vec<String>,
 }
