@@ -36,15 +36,20 @@ fn parted(argument: &str) -> (&str, &str) {
     }
 }
 
-/// Whether an argument may name a path of this machine. Most servers have none, and nobody is asked anything.
-fn names_paths(args: &[String]) -> bool {
-    args.iter().any(|argument| parted(argument).1.starts_with(['/', '.', '~']))
+/// Whether an argument may name something on this machine. Most servers have no such arguments, and their runtime is asked
+/// nothing then.
+fn names_paths(args: &[String], current_dir: &Path) -> bool {
+    let may_be = |value: &str| {
+        value.starts_with('~') || value.starts_with(['/', '.']) && current_dir.join(value).exists()
+    };
+    args.iter().any(|argument| may_be(parted(argument).1))
 }
 
 /// Asks at the terminal about the paths that are closed to the server, and adds those that are to be opened. Returns whether
 /// anything was asked.
 pub(super) async fn ask(context: &Context, request: &mut RunRequest, console: &Console) -> Result<bool> {
-    if !console.stderr_is_terminal || !rustix::termios::isatty(stdin()) || !names_paths(&request.args) {
+    let can_answer = console.stderr_is_terminal && rustix::termios::isatty(stdin());
+    if !can_answer || !names_paths(&request.args, &context.config().current_dir) {
         return Ok(false);
     }
     let closed = commands::closed_paths(context, request).await?;

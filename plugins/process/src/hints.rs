@@ -1,5 +1,6 @@
 //! Warnings about files that programs look for and will not find in their sandbox. Called when a workload is created, by
 //! `pin` or `validate`; it opens nothing and refuses nothing.
+use crate::package::Tool;
 use std::path::{Path, PathBuf};
 use wharf_sdk::{
     WorkloadSpec,
@@ -48,12 +49,13 @@ fn is_open(sandbox: &Sandbox, path: &Path) -> bool {
     places.any(|place| place.at.is_none() && path.starts_with(&place.path))
 }
 
-/// A warning where the folder that a workload was run from is closed to it, although no profile says so.
+/// A warning where the folder that a workload was run from is closed to it, although no profile says so. A package needs no
+/// neighbours.
 pub(crate) fn of_closed_folder(spec: &WorkloadSpec, job: &Job) -> Option<String> {
     let sandbox = job.sandbox.as_ref().filter(|_| spec.permission_profile.is_none())?;
     // Runs in the user's home, or as a package in a folder of its own, without having been asked for.
     let folder = spec.working_dir.as_ref().map(|_| &job.current_dir)?;
-    if is_open(sandbox, folder) {
+    if is_open(sandbox, folder) || matches!(Tool::of(&spec.source, &spec.args), Ok(Some(_))) {
         return None;
     }
     let folder_named = folder.display();

@@ -1,6 +1,8 @@
 //! What is opened with `-v`, what stays closed below it, and what is told about paths that are closed.
 use super::{
-    assert_all, attempts, file, hosts,
+    assert_all, attempts,
+    caches::{evil_tool, with_tools},
+    file, hosts,
     paths::{all_hosts, assert_refused, exchange, folder},
     try_to_run,
 };
@@ -231,6 +233,36 @@ fn a_server_that_is_run_from_a_home_is_told_so_and_reads_what_lies_there_openly(
         assert_all(&logs, true, &open);
         // Elsewhere there is nothing to tell.
         let said = host.wharf(&["run", "--name", "elsewhere", &demo_server()]);
-        assert!(said.code == 0 && said.stderr.is_empty(), "{said:?}");
+        assert!(said.code == 0 && !said.stderr.contains("which it runs in"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_package_that_is_run_from_a_home_gets_nothing_of_it_without_a_word() {
+    for host in hosts() {
+        evil_tool(&host, "npx");
+        let paper = file(&host, "home/docs/paper");
+        let attempts = format!("ATTEMPTS=read {paper}");
+        let mut command = host.command(&["run", "--name", "package", "-e", &attempts, "npx", "-y", "pkg"]);
+        command.current_dir(host.path("home"));
+        let said = Said::of(&with_tools(&host, command).output().unwrap());
+        assert!(said.code == 0 && !said.stderr.contains("which it runs in"), "{said:?}");
+        assert_all(&host.ok(&["logs", "package"]), false, &["read", &paper]);
+        host.ok(&["rm", "package"]);
+    }
+}
+
+#[test]
+fn a_dot_among_the_arguments_of_a_package_is_the_folder_that_its_user_is_in() {
+    let host = Host::new();
+    evil_tool(&host, "npx");
+    file(&host, "home/docs/paper");
+    let docs = host.path("home/docs").display().to_string();
+    for (folder, argument) in [("home/docs", "."), ("home", "./docs"), ("work", "../home/docs")] {
+        let mut command = host.command(&["run", "--name", "package", "npx://pkg", argument]);
+        command.current_dir(host.path(folder));
+        let said = Said::of(&with_tools(&host, command).output().unwrap());
+        assert!(said.code == 0 && said.stderr.contains(&format!("-v {docs}:ro")), "{argument}: {said:?}");
+        host.ok(&["rm", "package"]);
     }
 }
