@@ -2,7 +2,7 @@
 //! runs in; and a path that is closed to the server is asked for, where somebody can answer.
 use super::console::Console;
 use std::io::{BufRead, Read, stdin};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use wharf::commands::{self, Context, RunRequest};
 use wharf_model::Result;
 
@@ -18,14 +18,23 @@ pub(super) fn written_out(server: &str, args: &[String], current_dir: &Path) -> 
     let written = |argument: &String| {
         let (option, value) = parted(argument);
         let begins_here = matches!(value.split('/').next(), Some("." | ".."));
-        // Collecting the components removes the dot.
-        let path: PathBuf = current_dir.join(value).components().collect();
+        let path = from_here(value, current_dir);
         match begins_here && path.exists() {
             true => format!("{option}{}", path.display()),
             false => argument.clone(),
         }
     };
     args.iter().map(written).collect()
+}
+
+/// A path that begins with a dot, without the dots: what is beside them may be closed to the workload.
+pub(super) fn from_here(path: &str, current_dir: &Path) -> PathBuf {
+    // Collecting the components removes single dots.
+    let path: PathBuf = current_dir.join(path).components().collect();
+    match path.components().any(|part| part == Component::ParentDir) {
+        true => path.canonicalize().unwrap_or(path),
+        false => path,
+    }
 }
 
 /// An option with its sign, and its value; no option if the whole is a value.
@@ -104,6 +113,9 @@ mod tests {
         let expected = [&here_itself, &at("docs"), &root, "./none", "docs", "--flag", "/srv", ".x"];
         assert_eq!(written, expected.map(str::to_owned));
         assert_eq!(written_out("./server.py", &args, here.path()), args, "it runs here");
+        // What lies above here may be closed to it, so nothing leads through that.
+        let above = written_out("uvx://pkg", &["../docs".to_owned()], &here.path().join("docs"));
+        assert_eq!(above, [here.path().join("docs").canonicalize().unwrap().display().to_string()]);
     }
 
     #[test]

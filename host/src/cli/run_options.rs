@@ -1,4 +1,5 @@
 //! Options of `run` that need more than a parser: environment, labels, and options that this version cannot honour.
+use super::argument_paths::from_here;
 use super::docker_options::{Meaning, OPTIONS};
 use super::environment::text;
 use super::run_arguments::{ProxyModeOption, Run};
@@ -116,9 +117,7 @@ pub(super) fn volume_from(given: &str, current_dir: &Path) -> Result<String> {
         return Ok(given.to_owned());
     }
     let (path, rest) = given.find(':').map_or((given, ""), |at| given.split_at(at));
-    // Collecting the components removes the dot.
-    let path: PathBuf = current_dir.join(path).components().collect();
-    Ok(format!("{}{rest}", path.display()))
+    Ok(format!("{}{rest}", from_here(path, current_dir).display()))
 }
 
 /// `KEY=VALUE`, or `KEY` for its value in this process's environment. Values are taken as they are, with quotes.
