@@ -1,7 +1,7 @@
 //! A digest of everything that a container was made of, for a label: a later deployment of the same specification finds the
 //! container by it. The digest is salted with the uid, which is random, since an environment may hold secrets, and
 //! everybody can read labels.
-use crate::{flavor::Flavor, labels, limits};
+use crate::{container, flavor::Flavor, labels, limits};
 use bollard::models::ContainerCreateBody;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -18,10 +18,13 @@ pub(crate) fn of(flavor: Flavor, body: &ContainerCreateBody, image_id: &str, spe
     if let (Some(platform), Some(body)) = (&spec.container.platform, body.as_object_mut()) {
         body.insert("Platform".to_owned(), platform.as_str().into());
     }
-    // These two labels are excluded: the digest itself, and the label that depends on the engine's answer.
+    // Two labels are excluded: the digest itself; and what is left out of the specification where that is nothing, as earlier
+    // versions did. What an engine cannot do besides is no part of the label yet.
     if let Some(labels) = body.get_mut("Labels").and_then(Value::as_object_mut) {
         labels.remove(labels::SPEC);
-        labels.remove(labels::WEAKER);
+        if labels.get(labels::WEAKER).and_then(Value::as_str) == Some(container::weaker(&[]).as_str()) {
+            labels.remove(labels::WEAKER);
+        }
     }
     let mut digest = Sha256::new();
     for salt in [&spec.uid, &spec.host_id, image_id] {
@@ -57,7 +60,6 @@ fn feed(digest: &mut Sha256, value: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::container;
     use serde_json::json;
 
     fn digest(more: Value, image: &str) -> String {

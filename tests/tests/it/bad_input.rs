@@ -34,7 +34,7 @@ fn an_unknown_runtime_is_told_with_what_there_is() {
 
 #[test]
 fn invalid_workload_names_are_refused() {
-    for name in ["../x", "x", &"n".repeat(60), "Upper", "-dash", ""] {
+    for name in ["../x", &"n".repeat(60), "Upper", "-dash", ""] {
         let said = refused(&Host::new(), &["--name", name, &demo_server()]);
         assert_eq!(said.code, 2, "{name:?}: {said:?}");
     }

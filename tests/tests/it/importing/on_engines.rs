@@ -207,7 +207,8 @@ fn written_by_toolhive(kind: Kind) {
     .unwrap();
     host.ok(&["edit", "listed", "--permission-profile", profile.to_str().unwrap()]);
     assert_eq!(add(&url(&host, "listed")), "5");
-    assert!(!host.ok(&["status", "listed"]).contains("allow_host"), "nothing is left out any more");
+    let status = host.ok(&["status", "listed"]);
+    assert!(!status.contains("allow_host"), "nothing is left out any more: {status}");
     for name in &names {
         let report = about(&reports, name);
         assert!(report["result"] == "imported" && report.get("would_not_start").is_none(), "{report}");
