@@ -169,10 +169,10 @@ pub(crate) fn run_config(
     run.cmd_args = request.args.clone();
     run.env_vars = request.env.clone();
     run.secrets = request.secrets.clone();
+    run.volumes = request.volumes.iter().map(|given| volume::recorded(given)).collect();
     run.group = request.group.clone();
     run.user = request.user.clone().unwrap_or_default();
     set_alike!(run, request);
-    run.volumes = request.volumes.iter().map(|given| volume::recorded(given)).collect();
     run.restart = request.restart;
     run.instances = request.instances;
     Ok(run)
