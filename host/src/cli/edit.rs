@@ -1,5 +1,4 @@
 //! `edit`: makes the changed request of the arguments, and prints the result.
-use super::argument_paths::written_out;
 use super::console::{Console, Format};
 use super::edit_arguments::{Clear, Edit};
 use super::failure::{DONE, Failure, Outcome};
@@ -93,8 +92,7 @@ impl Edit {
             }
         }
         put(&mut request.server, self.server.clone());
-        let args = written_out(&request.server, &self.args, current_dir);
-        put_all(&mut request.args, args);
+        put_all(&mut request.args, self.args.clone());
         put(&mut request.transport, self.transport.map(Into::into));
         put(&mut request.instances, self.instances.map(Into::into));
         put(&mut request.proxy_port, self.proxy_port);
@@ -106,8 +104,10 @@ impl Edit {
         put(&mut request.target_path, self.target_path.clone());
         put(&mut request.working_dir, self.workdir.clone().map(Some));
         put_all(&mut request.secrets, self.secret.clone());
-        let volumes = self.volume.iter().map(|volume| volume_from(volume, current_dir));
-        put_all(&mut request.volumes, volumes.collect::<Result<_>>()?);
+        put_all(
+            &mut request.volumes,
+            self.volume.iter().map(|volume| volume_from(volume, current_dir)).collect(),
+        );
         request.labels.extend(self.label.iter().cloned());
         put(&mut request.group, self.group.clone());
         self.container.put_into(&mut request);

@@ -14,7 +14,6 @@ mod adopt;
 mod advice;
 mod age;
 mod app;
-mod argument_paths;
 mod bulk;
 mod call;
 mod completion;
