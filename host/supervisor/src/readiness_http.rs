@@ -133,7 +133,7 @@ async fn greet(
     let mut no_mcp_since = None;
     let mut last = (&proxies[0], NotReady::Silent);
     loop {
-        let mut retry = pause;
+        let (mut retry, mut answer) = (pause, None);
         for (at, proxy) in proxies.iter().enumerate() {
             let within = wait.min(deadline.saturating_duration_since(Instant::now()));
             match proxy.greet(within).await {
@@ -143,16 +143,24 @@ async fn greet(
                     if let NotReady::Later { retry_after: Some(after), .. } = error {
                         retry = after.min(LONGEST_RETRY);
                     }
-                    last = (proxy, error);
+                    answer = Some((proxy, error));
                     break;
                 }
             }
         }
         let now = Instant::now();
-        let is_decided = match last.1 {
-            NotReady::Silent | NotReady::Later { .. } => false,
-            _ => now >= *no_mcp_since.get_or_insert(now) + NO_MCP_GRACE,
-        };
+        // A server that is silent again, or asks for time, may have been about to begin when it answered without MCP.
+        match &answer {
+            None | Some((_, NotReady::Later { .. })) => no_mcp_since = None,
+            Some(_) => no_mcp_since = no_mcp_since.or(Some(now)),
+        }
+        match answer {
+            Some(answer) => last = answer,
+            None if now < deadline => last = (&proxies[0], NotReady::Silent),
+            // The time was too short for an answer.
+            None => {}
+        }
+        let is_decided = no_mcp_since.is_some_and(|since| now >= since + NO_MCP_GRACE);
         if is_decided || now >= deadline {
             return Err(last);
         }
@@ -165,6 +173,7 @@ async fn greet(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use wharf_proxy::ProxyOptions;
 
     #[tokio::test(start_paused = true)]
@@ -173,6 +182,23 @@ mod tests {
         let proxies = [HttpProxy::new(ProxyOptions::default(), Upstream::tcp(closed))];
         let deadline = Instant::now() + Duration::from_secs(120);
         let outcome = greet(&proxies, deadline).await.map_err(|(_, error)| error);
+        assert_eq!(outcome, Err(NotReady::Silent));
+        assert!(Instant::now() >= deadline);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_answers_once_without_mcp_and_is_silent_then_has_until_the_deadline() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxies =
+            [HttpProxy::new(ProxyOptions::default(), Upstream::tcp(listener.local_addr().unwrap()))];
+        let once = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            drop(listener);
+            socket.read_exact(&mut [0; 16]).await.unwrap();
+            socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        });
+        let deadline = Instant::now() + NO_MCP_GRACE * 10;
+        let outcome = greet(&proxies, deadline).await.map_err(|(_, error)| error);
+        once.await.unwrap();
         assert_eq!(outcome, Err(NotReady::Silent));
         assert!(Instant::now() >= deadline);
     }
