@@ -130,8 +130,7 @@ async fn greet(
     deadline: Instant,
 ) -> std::result::Result<usize, (&HttpProxy, NotReady)> {
     let (mut pause, mut wait) = (Duration::from_millis(5), ANSWER_WAIT);
-    let mut no_mcp_since = None;
-    let mut last = (&proxies[0], NotReady::Silent);
+    let mut heard = Heard::default();
     loop {
         let (mut retry, mut answer) = (pause, None);
         for (at, proxy) in proxies.iter().enumerate() {
@@ -143,26 +142,15 @@ async fn greet(
                     if let NotReady::Later { retry_after: Some(after), .. } = error {
                         retry = after.min(LONGEST_RETRY);
                     }
-                    answer = Some((proxy, error));
+                    answer = Some((at, error));
                     break;
                 }
             }
         }
         let now = Instant::now();
-        // A server that is silent again, or asks for time, may have been about to begin when it answered without MCP.
-        match &answer {
-            None | Some((_, NotReady::Later { .. })) => no_mcp_since = None,
-            Some(_) => no_mcp_since = no_mcp_since.or(Some(now)),
-        }
-        match answer {
-            Some(answer) => last = answer,
-            None if now < deadline => last = (&proxies[0], NotReady::Silent),
-            // The time was too short for an answer.
-            None => {}
-        }
-        let is_decided = no_mcp_since.is_some_and(|since| now >= since + NO_MCP_GRACE);
-        if is_decided || now >= deadline {
-            return Err(last);
+        if heard.is_decided(answer, now, deadline) || now >= deadline {
+            let (at, error) = heard.last.unwrap_or((0, NotReady::Silent));
+            return Err((&proxies[at], error));
         }
         tokio::time::sleep_until((now + retry).min(deadline)).await;
         // A server that refuses connections is asked hundreds of times.
@@ -170,10 +158,35 @@ async fn greet(
     }
 }
 
+/// The answers of a server that is starting, none of which was the handshake.
+#[derive(Default)]
+struct Heard {
+    /// Whose answer it was, and the answer; none while it is silent.
+    last: Option<(usize, NotReady)>,
+    no_mcp_since: Option<Instant>,
+}
+
+impl Heard {
+    /// Takes in one more answer, or silence. True if the server will never be ready.
+    ///
+    /// Situation: a server that answers without MCP is silent then, or asks for time. Conclusion: it may have been about to begin,
+    /// and its time without MCP is counted anew.
+    fn is_decided(&mut self, answer: Option<(usize, NotReady)>, now: Instant, deadline: Instant) -> bool {
+        self.no_mcp_since = match &answer {
+            None | Some((_, NotReady::Later { .. })) => None,
+            Some(_) => self.no_mcp_since.or(Some(now)),
+        };
+        // Shortly before the deadline the time may have been too short for an answer.
+        if answer.is_some() || now < deadline {
+            self.last = answer;
+        }
+        self.no_mcp_since.is_some_and(|since| now >= since + NO_MCP_GRACE)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use wharf_proxy::ProxyOptions;
 
     #[tokio::test(start_paused = true)]
@@ -185,21 +198,24 @@ mod tests {
         assert_eq!(outcome, Err(NotReady::Silent));
         assert!(Instant::now() >= deadline);
     }
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_answers_once_without_mcp_and_is_silent_then_has_until_the_deadline() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxies =
-            [HttpProxy::new(ProxyOptions::default(), Upstream::tcp(listener.local_addr().unwrap()))];
-        let once = tokio::spawn(async move {
-            let (mut socket, _) = listener.accept().await.unwrap();
-            drop(listener);
-            socket.read_exact(&mut [0; 16]).await.unwrap();
-            socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-        });
-        let deadline = Instant::now() + NO_MCP_GRACE * 10;
-        let outcome = greet(&proxies, deadline).await.map_err(|(_, error)| error);
-        once.await.unwrap();
-        assert_eq!(outcome, Err(NotReady::Silent));
-        assert!(Instant::now() >= deadline);
+    #[test]
+    fn a_server_that_answers_without_mcp_is_judged_once_it_has_done_nothing_else_for_a_while() {
+        let began = Instant::now();
+        let deadline = began + Duration::from_secs(60);
+        let no_mcp = || Some((1, NotReady::NoMcp { path: "/mcp".to_owned(), what: "404".to_owned() }));
+        let later = || Some((1, NotReady::Later { status: 503, retry_after: None }));
+        let mut heard = Heard::default();
+        let mut hear = |answer, second| {
+            let is_decided = heard.is_decided(answer, began + Duration::from_secs(second), deadline);
+            (is_decided, heard.last.is_some())
+        };
+        assert_eq!(hear(no_mcp(), 0), (false, true));
+        assert_eq!(hear(None, 1), (false, false), "it is silent");
+        assert_eq!(hear(None, 5), (false, false));
+        assert_eq!(hear(no_mcp(), 10), (false, true));
+        assert_eq!(hear(later(), 12), (false, true));
+        assert_eq!(hear(no_mcp(), 14), (false, true), "it asked for time meanwhile");
+        assert_eq!(hear(no_mcp(), 17), (true, true));
+        assert_eq!(hear(None, 60), (false, true), "its last answer stays what is told at the deadline");
     }
 }
