@@ -205,7 +205,7 @@ mod tests {
             { "type": "Ready", "status": "False" }, { "type": "ContainersReady", "status": "True" },
         ]);
         assert_eq!(seen(&set(1, &started), &[pod(&lost)]).0, Unknown, "nobody hears from its node");
-        let gated = |is_open: &str| {
+        let gated = |is_open: &str| -> Pod {
             let mut status = lost.clone();
             status["conditions"].as_array_mut().unwrap().push(json!({ "type": "x/gate", "status": is_open }));
             let spec = json!({ "containers": [], "readinessGates": [{ "conditionType": "x/gate" }] });
