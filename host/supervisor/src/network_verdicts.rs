@@ -16,7 +16,9 @@ const VERSION: u32 = 1;
 const MAX_BYTES: usize = 1024 * 1024;
 /// As many verdicts are kept; the oldest goes first.
 const MAX_VERDICTS: usize = 256;
-/// A longer explanation is cut: a plugin writes it.
+/// A verdict on an instance with a longer name is not kept: a plugin writes it.
+const MAX_INSTANCE_BYTES: usize = 1024;
+/// A longer explanation is cut: a plugin writes it, too.
 const MAX_HOW_CHARS: usize = 512;
 /// How long to wait for another writer.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -61,14 +63,21 @@ impl NetworkVerdicts {
         found.map(|entry| entry.verdict)
     }
 
-    /// Keeps a verdict in the place of an earlier one on the same instance. A file that cannot be read stays as it is.
+    /// Keeps a verdict in the place of an earlier one on the same instance; the oldest others go where they are too many or too
+    /// large together. A file that cannot be read stays as it is.
     ///
     /// # Errors
-    /// The file cannot be read or written.
+    /// The file cannot be read or written, or the instance's name is too long.
     pub fn keep(&self, runtime: &str, verdict: &NetworkVerdict) -> Result<()> {
         let failed = |error: &dyn std::error::Error| {
             Error::caused(ErrorKind::Failed, "the verdict cannot be kept", error)
         };
+        if verdict.instance.len() > MAX_INSTANCE_BYTES {
+            let message = format!(
+                "the name that '{runtime}' gives its instance has more than {MAX_INSTANCE_BYTES} bytes"
+            );
+            return Err(Error::new(ErrorKind::Runtime, message).hint("the verdict cannot be kept"));
+        }
         let name = WorkloadName::new(STEM)?;
         let _turn =
             RecordLock::acquire_blocking(&self.state, &name, LOCK_WAIT).map_err(|error| failed(&error))?;
@@ -82,8 +91,15 @@ impl NetworkVerdicts {
         let verdict = NetworkVerdict { how, ..verdict.clone() };
         kept.verdicts.push(Entry { runtime: runtime.to_owned(), verdict });
         kept.version = VERSION;
-        let mut text = serde_json::to_vec_pretty(&kept).map_err(|error| failed(&error))?;
-        text.push(b'\n');
+        // Names and explanations that a plugin has filled with what JSON escapes are six times as long in the file.
+        let text = loop {
+            let mut text = serde_json::to_vec_pretty(&kept).map_err(|error| failed(&error))?;
+            text.push(b'\n');
+            if text.len() <= MAX_BYTES || kept.verdicts.len() == 1 {
+                break text;
+            }
+            kept.verdicts.remove(0);
+        };
         self.files().replace(FILE, &text, old.as_deref()).map_err(|error| failed(&error))
     }
 
@@ -157,5 +173,22 @@ mod tests {
         assert_eq!(verdicts.on("kubernetes", "c1"), None);
         assert!(verdicts.keep("kubernetes", &verdict("c1", true, 1)).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"{");
+    }
+    #[test]
+    fn what_a_plugin_calls_its_instances_never_makes_the_file_too_large_to_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let verdicts = NetworkVerdicts::of(StateDir::new(dir.path()));
+        let error = verdicts.keep("k", &verdict(&"i".repeat(MAX_BYTES), true, 1)).unwrap_err();
+        assert!(error.message.contains("more than 1024 bytes"), "{}", error.message);
+        let name = |number: usize| format!("{number}{}", "\u{1}".repeat(MAX_INSTANCE_BYTES - 10));
+        for number in 0..MAX_VERDICTS {
+            let how = "\u{1}".repeat(MAX_HOW_CHARS);
+            verdicts
+                .keep("k", &NetworkVerdict { how, ..verdict(&name(number), true, number as u64) })
+                .unwrap();
+        }
+        assert!(std::fs::metadata(dir.path().join(FILE)).unwrap().len() <= MAX_BYTES as u64);
+        assert!(verdicts.on("k", &name(MAX_VERDICTS - 1)).is_some());
+        assert_eq!(verdicts.on("k", &name(0)), None, "the oldest is gone");
     }
 }

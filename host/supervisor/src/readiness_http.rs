@@ -131,10 +131,9 @@ async fn greet(
     deadline: Instant,
 ) -> std::result::Result<usize, (&HttpProxy, NotReady)> {
     let (mut pause, mut wait) = (Duration::from_millis(5), ANSWER_WAIT);
-    let mut no_mcp_since = None;
-    let mut last = (&proxies[0], NotReady::Silent);
+    let mut heard = Heard::default();
     loop {
-        let mut retry = pause;
+        let (mut retry, mut answer) = (pause, None);
         for (at, proxy) in proxies.iter().enumerate() {
             let within = wait.min(deadline.saturating_duration_since(Instant::now()));
             match proxy.greet(within).await {
@@ -144,22 +143,45 @@ async fn greet(
                     if let NotReady::Later { retry_after: Some(after), .. } = error {
                         retry = after.min(LONGEST_RETRY);
                     }
-                    last = (proxy, error);
+                    answer = Some((at, error));
                     break;
                 }
             }
         }
         let now = Instant::now();
-        let is_decided = match last.1 {
-            NotReady::Silent | NotReady::Later { .. } => false,
-            _ => now >= *no_mcp_since.get_or_insert(now) + NO_MCP_GRACE,
-        };
-        if is_decided || now >= deadline {
-            return Err(last);
+        if heard.is_decided(answer, now, deadline) || now >= deadline {
+            let (at, error) = heard.last.unwrap_or((0, NotReady::Silent));
+            return Err((&proxies[at], error));
         }
         tokio::time::sleep_until((now + retry).min(deadline)).await;
         // A server that refuses connections is asked hundreds of times.
         (pause, wait) = ((pause * 2).min(LONGEST_PAUSE), wait.saturating_mul(2));
+    }
+}
+
+/// The answers of a server that is starting, none of which was the handshake.
+#[derive(Default)]
+struct Heard {
+    /// Whose answer it was, and the answer; none while it is silent.
+    last: Option<(usize, NotReady)>,
+    no_mcp_since: Option<Instant>,
+}
+
+impl Heard {
+    /// Takes in one more answer, or silence. True if the server will never be ready.
+    ///
+    /// Situation: a server that answers without MCP is silent then, or asks for time. Conclusion: it may have been about to begin,
+    /// and its time without MCP is counted anew.
+    fn is_decided(&mut self, answer: Option<(usize, NotReady)>, now: Instant, deadline: Instant) -> bool {
+        self.no_mcp_since = match &answer {
+            None | Some((_, NotReady::Later { .. })) => None,
+            Some(_) => self.no_mcp_since.or(Some(now)),
+        };
+        // Shortly before the deadline the time may have been too short for an answer.
+        if answer.is_some() || now < deadline {
+            self.last = answer;
+        }
+        self.no_mcp_since.is_some_and(|since| now >= since + NO_MCP_GRACE)
     }
 }
 
@@ -176,5 +198,25 @@ mod tests {
         let outcome = greet(&proxies, deadline).await.map_err(|(_, error)| error);
         assert_eq!(outcome, Err(NotReady::Silent));
         assert!(Instant::now() >= deadline);
+    }
+    #[test]
+    fn a_server_that_answers_without_mcp_is_judged_once_it_has_done_nothing_else_for_a_while() {
+        let began = Instant::now();
+        let deadline = began + Duration::from_secs(60);
+        let no_mcp = || Some((1, NotReady::NoMcp { path: "/mcp".to_owned(), what: "404".to_owned() }));
+        let later = || Some((1, NotReady::Later { status: 503, retry_after: None }));
+        let mut heard = Heard::default();
+        let mut hear = |answer, second| {
+            let is_decided = heard.is_decided(answer, began + Duration::from_secs(second), deadline);
+            (is_decided, heard.last.is_some())
+        };
+        assert_eq!(hear(no_mcp(), 0), (false, true));
+        assert_eq!(hear(None, 1), (false, false), "it is silent");
+        assert_eq!(hear(None, 5), (false, false));
+        assert_eq!(hear(no_mcp(), 10), (false, true));
+        assert_eq!(hear(later(), 12), (false, true));
+        assert_eq!(hear(no_mcp(), 14), (false, true), "it asked for time meanwhile");
+        assert_eq!(hear(no_mcp(), 17), (true, true));
+        assert_eq!(hear(None, 60), (false, true), "its last answer stays what is told at the deadline");
     }
 }

@@ -60,6 +60,13 @@ impl Deployment {
     }
 }
 
+/// True if an end that the engine goes on after is the one that is known already. Where the engine has made another container
+/// in the place of the one that ended, that does not run yet and says nothing of an end.
+fn is_same_end(known: &Exit, seen: &Exit) -> bool {
+    let says_nothing = seen.at_ms.is_none() && seen.code.is_none() && seen.signal.is_none();
+    seen.restarts && (says_nothing || (seen.at_ms, seen.code) == (known.at_ms, known.code))
+}
+
 impl Performer<'_> {
     /// Attaches to a workload whose stream was lost and that runs on.
     pub(crate) async fn reattach(&mut self) -> Result<Event> {
@@ -86,8 +93,7 @@ impl Performer<'_> {
     /// meanwhile, or the engine leaves it so, that end is the answer.
     pub(crate) async fn follow(&mut self) -> Result<Event> {
         let known = self.exit.clone();
-        let is_known =
-            move |exit: &Exit| exit.restarts && (exit.at_ms, exit.code) == (known.at_ms, known.code);
+        let is_known = move |exit: &Exit| is_same_end(&known, exit);
         let deployment = self.deployment()?;
         if let Some(exit) = deployment.ended_by_now().await.filter(|exit| !is_known(exit)) {
             return Ok(self.ended_meanwhile(exit));
@@ -107,5 +113,28 @@ impl Performer<'_> {
         let ending = ending(&exit, false, self.up_since);
         self.stopped = Some(exit);
         Event::Exited(ending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same_end;
+    use wharf_sdk::Exit;
+
+    #[test]
+    fn a_followed_workload_that_was_replaced_has_not_ended_once_more() {
+        let known = Exit { code: Some(3), at_ms: Some(7), restarts: true, ..Exit::default() };
+        let pending = Exit { reason: "the pod is being made".to_owned(), restarts: true, ..Exit::default() };
+        for (seen, is_same) in [
+            (known.clone(), true),
+            (pending.clone(), true),
+            (Exit { at_ms: Some(8), ..known.clone() }, false),
+            (Exit { code: Some(4), at_ms: Some(8), ..known.clone() }, false),
+            // The engine leaves it so: that is its end.
+            (Exit { restarts: false, ..known.clone() }, false),
+            (Exit { restarts: false, ..pending }, false),
+        ] {
+            assert_eq!(is_same_end(&known, &seen), is_same, "{seen:?}");
+        }
     }
 }

@@ -80,10 +80,7 @@ impl Cluster {
         let helper = Helper::of(&mut config.auth_info)
             .await
             .map_err(|why| Error::unavailable(format!("no credentials can be had for {address}: {why}")))?;
-        let ends = match &helper {
-            Some(helper) => helper.ends().await,
-            None => None,
-        };
+        let ends = helper.as_ref().and_then(Helper::ends);
         let is_refused = Arc::new(AtomicBool::new(false));
         let client = client_of(&config, helper, Arc::clone(&is_refused))
             .map_err(|why| Error::unavailable(format!("the access to {address} makes no sense: {why}")))?;

@@ -4,8 +4,12 @@
 //! whatever the program prints. A program that hangs, or prints for ever, would take a supervisor with it. Conclusion: the
 //! program is run here, with a deadline and a bound on what is read, and killed when either is passed.
 //!
-//! It is run when a connection is made, and before a request once its token has run out.
+//! It is run when a connection is made, and before a request once its token has run out: once for all requests that wait.
 use crate::text::shown;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use hyper::{
     Request,
     header::{AUTHORIZATION, HeaderValue},
@@ -16,17 +20,22 @@ use kube::{
     config::{AuthInfo, ExecConfig, ExecInteractiveMode},
 };
 use serde::Deserialize;
-use std::{process::Stdio, sync::Arc, time::Duration};
+use std::{
+    process::Stdio,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Command,
-    sync::Mutex,
 };
 
 /// How long the program may take.
 const WITHIN: Duration = Duration::from_secs(8);
 /// How much it may print.
 const MOST_BYTES: u64 = 1024 * 1024;
+/// For so long a failure of the program is the answer to all who ask: it may take its time to fail, and ask a person.
+const REMEMBERED: Duration = Duration::from_secs(2);
 /// A token counts as run out so many seconds before it does: a request takes time.
 const EARLY_SECONDS: i64 = 60;
 
@@ -34,8 +43,19 @@ const EARLY_SECONDS: i64 = 60;
 #[derive(Clone)]
 pub(crate) struct Helper {
     exec: Arc<ExecConfig>,
-    held: Arc<Mutex<Credentials>>,
+    state: Arc<Mutex<State>>,
 }
+
+struct State {
+    held: Arc<Credentials>,
+    /// The run that is under way.
+    running: Option<Run>,
+    /// The failure of the last run.
+    failed: Option<(Instant, String)>,
+}
+
+/// A run of the program, for all who wait for it.
+type Run = Shared<BoxFuture<'static, Result<Arc<Credentials>, String>>>;
 
 /// The part of the program's output that has the credentials.
 #[derive(Default, Deserialize)]
@@ -80,12 +100,17 @@ impl Helper {
             access.client_certificate_data = Some(base64(certificate));
             access.client_key_data = Some(base64(key).into());
         }
-        Ok(Some(Self { exec: Arc::new(exec), held: Arc::new(Mutex::new(credentials)) }))
+        let state = State { held: Arc::new(credentials), running: None, failed: None };
+        Ok(Some(Self { exec: Arc::new(exec), state: Arc::new(Mutex::new(state)) }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The end of a certificate that was handed out: a connection cannot exchange it.
-    pub(crate) async fn ends(&self) -> Option<Timestamp> {
-        let held = self.held.lock().await;
+    pub(crate) fn ends(&self) -> Option<Timestamp> {
+        let held = self.state().held.clone();
         held.client_certificate_data.as_ref()?;
         held.expiration_timestamp.as_deref()?.parse().ok()
     }
@@ -95,11 +120,7 @@ impl Helper {
     /// # Errors
     /// The last token has run out, and the program hands out no other one.
     pub(crate) async fn sign(self, mut request: Request<Body>) -> Result<Request<Body>, String> {
-        let mut held = self.held.lock().await;
-        if held.token.is_some() && held.has_run_out()? {
-            *held = run(&self.exec).await?;
-        }
-        if let Some(token) = &held.token {
+        if let Some(token) = &self.current().await?.token {
             let value = HeaderValue::from_str(&format!("Bearer {token}"));
             let mut value =
                 value.map_err(|_| named(&self.exec, "hands out a token that no header can hold"))?;
@@ -107,6 +128,43 @@ impl Helper {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
         Ok(request)
+    }
+
+    /// The credentials that count now.
+    async fn current(&self) -> Result<Arc<Credentials>, String> {
+        let run = {
+            let mut state = self.state();
+            if state.held.token.is_none() || !state.held.has_run_out()? {
+                return Ok(state.held.clone());
+            }
+            if let Some((at, why)) = &state.failed
+                && at.elapsed() < REMEMBERED
+            {
+                return Err(why.clone());
+            }
+            let under_way = state.running.take().filter(|run| run.peek().is_none());
+            let run = under_way.unwrap_or_else(|| self.begin());
+            state.running = Some(run.clone());
+            run
+        };
+        run.await
+    }
+
+    /// Begins to run the program, in a task of its own: a request that is given up must not end it for the others.
+    fn begin(&self) -> Run {
+        let helper = self.clone();
+        let task = tokio::spawn(async move {
+            let outcome = run(&helper.exec).await.map(Arc::new);
+            let mut state = helper.state();
+            state.running = None;
+            match &outcome {
+                Ok(credentials) => (state.held, state.failed) = (credentials.clone(), None),
+                Err(why) => state.failed = Some((Instant::now(), why.clone())),
+            }
+            outcome
+        });
+        let ended = |_| Err("the program of the kubeconfig was not run to its end".to_owned());
+        async move { task.await.unwrap_or_else(ended) }.boxed().shared()
     }
 }
 
@@ -266,6 +324,47 @@ mod tests {
         let helper = Helper::of(&mut access).await.unwrap().unwrap();
         assert_eq!(access.client_certificate_data.as_deref(), Some("Y2VydA=="));
         assert!(access.client_key_data.is_some());
-        assert_eq!(helper.ends().await, Some("2100-01-01T00:00:00Z".parse().unwrap()));
+        assert_eq!(helper.ends(), Some("2100-01-01T00:00:00Z".parse().unwrap()));
+    }
+    /// The helper of a program that counts its runs in a file, hands out a token that has run out, and then does `otherwise`.
+    async fn run_out(runs: &std::path::Path, otherwise: &str) -> Helper {
+        let script = format!(
+            "echo >>{0}; [ $(wc -l <{0}) = 1 ] || {{ {otherwise}; }}; \
+             echo 'status: {{token: t, expirationTimestamp: \"2020-01-01T00:00:00Z\"}}'",
+            runs.display()
+        );
+        Helper::of(&mut access(&script)).await.unwrap().unwrap()
+    }
+
+    fn count(runs: &std::path::Path) -> usize {
+        std::fs::read_to_string(runs).unwrap().lines().count()
+    }
+
+    #[tokio::test]
+    async fn a_program_that_fails_is_run_once_for_all_who_wait_and_not_again_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("runs");
+        let helper = run_out(&runs, "sleep 0.3; exit 3").await;
+        let sign = || helper.clone().sign(Request::new(Body::empty()));
+        let told = futures_util::future::join_all([sign(), sign(), sign(), sign()]).await;
+        assert!(told.iter().all(|told| told.as_ref().is_err_and(|why| why.contains("exit status: 3"))));
+        assert!(sign().await.is_err());
+        assert_eq!(count(&runs), 2);
+        // A failure is not for ever.
+        tokio::time::sleep(REMEMBERED).await;
+        assert!(sign().await.is_err());
+        assert_eq!(count(&runs), 3);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_given_up_does_not_end_the_program_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("runs");
+        let then = "sleep 0.3; echo 'status: {token: new}'; exit 0";
+        let helper = run_out(&runs, then).await;
+        let given_up = helper.clone().sign(Request::new(Body::empty()));
+        assert!(tokio::time::timeout(Duration::from_millis(50), given_up).await.is_err());
+        assert_eq!(authorization(&helper).await, "Bearer new");
+        assert_eq!(count(&runs), 2);
     }
 }

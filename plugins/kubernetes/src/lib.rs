@@ -13,6 +13,7 @@
 
 mod answers;
 mod attach;
+mod begun;
 mod cluster;
 mod deploy;
 mod dial;

@@ -205,6 +205,15 @@ mod tests {
             { "type": "Ready", "status": "False" }, { "type": "ContainersReady", "status": "True" },
         ]);
         assert_eq!(seen(&set(1, &started), &[pod(&lost)]).0, Unknown, "nobody hears from its node");
+        let gated = |is_open: &str| -> Pod {
+            let mut status = lost.clone();
+            status["conditions"].as_array_mut().unwrap().push(json!({ "type": "x/gate", "status": is_open }));
+            let spec = json!({ "containers": [], "readinessGates": [{ "conditionType": "x/gate" }] });
+            serde_json::from_value(json!({ "metadata": { "uid": "p" }, "spec": spec, "status": status }))
+                .unwrap()
+        };
+        assert_eq!(seen(&set(1, &started), &[gated("False")]).0, Running, "a gate keeps it from being ready");
+        assert_eq!(seen(&set(1, &started), &[gated("True")]).0, Unknown, "and no gate does");
         let mut going = set(0, &started);
         going.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
         assert_eq!(seen(&going, &[]).0, Removing);

@@ -209,12 +209,17 @@ pub(crate) fn end(pod: &Pod) -> Option<&ContainerStateTerminated> {
 /// kubelet's last report on its containers as it is.
 pub(crate) fn is_lost(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
+    let gates = pod.spec.as_ref().and_then(|spec| spec.readiness_gates.as_deref()).unwrap_or_default();
     let says = |kind: &str, value: &str| {
         let conditions = status.conditions.as_deref().unwrap_or_default();
         conditions.iter().any(|condition| condition.type_ == kind && condition.status == value)
     };
     status.reason.as_deref() == Some("NodeLost")
-        || (runs(pod) && says("Ready", "False") && says("ContainersReady", "True"))
+        || (runs(pod)
+            && says("Ready", "False")
+            && says("ContainersReady", "True")
+            // An untrue gate, which a webhook may have put into the pod, makes the kubelet report the same.
+            && gates.iter().all(|gate| says(&gate.condition_type, "True")))
 }
 
 /// Translates an end into that of the plugin interface. A message of it may be the server's own.

@@ -1,6 +1,7 @@
 //! The runtime's operations.
 use crate::{
     attach::{self, Attachments},
+    begun::Begun,
     cluster::{Cluster, SYSTEM_NAMESPACE},
     dial,
     endpoint::Endpoint,
@@ -31,6 +32,7 @@ pub(crate) struct KubernetesRuntime {
     pub(crate) settings: Settings,
     pub(crate) turns: KeyedLock,
     pub(crate) attachments: Attachments,
+    pub(crate) begun: Begun,
     found: Found,
     /// The connection, once it was made. It is made anew if the files that describe it were written since.
     cluster: Mutex<Option<Cluster>>,
@@ -123,6 +125,7 @@ impl Runtime for KubernetesRuntime {
             settings,
             turns: KeyedLock::default(),
             attachments: Attachments::default(),
+            begun: Begun::default(),
             found,
             cluster: Mutex::default(),
         })
@@ -174,6 +177,7 @@ impl Runtime for KubernetesRuntime {
 
     async fn deploy(&self, spec: &WorkloadSpec) -> Result<Handle> {
         self.validate(spec).await?;
+        self.begun.forget(&spec.uid);
         self.make(spec).await
     }
 
@@ -182,6 +186,7 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn stop(&self, handle: &Handle, options: StopOptions) -> Result<()> {
+        self.begun.forget(&handle.uid);
         let cluster = self.cluster().await?;
         match self.find(&cluster, handle).await? {
             Some(set) => stop::end_pods(&cluster, &set, options.timeout_ms).await.map(drop),
@@ -191,6 +196,7 @@ impl Runtime for KubernetesRuntime {
 
     async fn remove(&self, handle: &Handle) -> Result<()> {
         HandleData::read(handle)?;
+        self.begun.forget(&handle.uid);
         let _turn = self.turns.lock(&handle.uid).await;
         self.clear(handle).await
     }

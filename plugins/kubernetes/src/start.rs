@@ -1,6 +1,7 @@
 //! Starts a workload: scales its StatefulSet to one pod, and watches the cluster until the pod runs, or the cluster says
 //! why it does not.
 use crate::{
+    begun::Begun,
     cluster::Cluster,
     events::{self, Events, Said},
     hindrances::{Hindrances, Kind as Hindrance},
@@ -37,16 +38,12 @@ impl KubernetesRuntime {
         if set.metadata.deletion_timestamp.is_some() {
             return Err(Error::precondition("the workload is being removed"));
         }
-        let identity = SetIdentity::of(&set);
         let since = Timestamp::now();
         let was_wanted = wanted(&set) == 1;
         if !was_wanted {
-            let proof = identity::proof(&instance, &identity.object_uid);
-            let annotations = serde_json::json!({ STARTED: since.to_string(), EXIT: null, PROOF: proof });
-            let scaled =
-                serde_json::json!({ "metadata": { "annotations": annotations }, "spec": { "replicas": 1 } });
-            change(&cluster, "the workload cannot be scaled to one", &identity, scaled).await?;
+            scale_up(&cluster, &self.begun, (&set, &handle.uid), (&instance, since)).await?;
         }
+        self.begun.note(&handle.uid);
         // Situation: the container has ended at once. If the workload was to run before, the cluster starts it again after
         // a pause, and this start waits for that. If it is newly started, its end is reported.
         let is_enough = if was_wanted { runs } else { has_run };
@@ -120,6 +117,23 @@ impl KubernetesRuntime {
             }
         }
     }
+}
+
+/// Scales to one, unless this process has let it run before and somebody else wants none.
+pub(crate) async fn scale_up(
+    cluster: &Cluster,
+    begun: &Begun,
+    (set, uid): (&StatefulSet, &str),
+    (instance, since): (&str, Timestamp),
+) -> Result<()> {
+    if begun.has(uid) {
+        return Err(Error::precondition("somebody has scaled it to none since it was started"));
+    }
+    let identity = SetIdentity::of(set);
+    let proof = identity::proof(instance, &identity.object_uid);
+    let annotations = serde_json::json!({ STARTED: since.to_string(), EXIT: null, PROOF: proof });
+    let scaled = serde_json::json!({ "metadata": { "annotations": annotations }, "spec": { "replicas": 1 } });
+    change(cluster, "the workload cannot be scaled to one", &identity, scaled).await.map(drop)
 }
 
 async fn next_of(about_pod: &mut Option<(String, Events)>) -> Option<Said> {

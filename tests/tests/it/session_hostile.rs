@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use wharf_tests::client::{Client, http, split};
-use wharf_tests::host::{Host, eventually};
+use wharf_tests::host::{Host, eventually, kill};
 
 /// As many servers of sessions as these tests allow.
 const MOST: usize = 3;
@@ -213,6 +213,22 @@ fn stop_start_restart_and_rm_while_sessions_start_leave_nothing() {
     });
     host.assert_nothing_runs();
     assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_signal_ends_a_workload_soon_though_its_clients_come_back_at_once() {
+    let host = host(&json!({}));
+    let url = run(&host, &[]);
+    while_sessions_start(&url, || {
+        eventually("sessions have servers", || !recorded(&host).is_empty());
+        let supervisor = i32::try_from(host.record("many")["process_id"].as_i64().unwrap()).unwrap();
+        let begun = Instant::now();
+        kill(supervisor, "TERM");
+        host.assert_nothing_runs();
+        assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    });
+    assert_eq!(recorded(&host), BTreeSet::new(), "none was started for those that came meanwhile");
+    assert_removed(&host);
 }
 
 #[test]

@@ -263,7 +263,7 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    /// The body makes room no more, since nobody can give it up any more; it stays charged. False if it had to before.
+    /// Nobody can give the body up from now on: it stays charged, and others make room. False if it had to before.
     pub(crate) fn stays(&self) -> bool {
         self.budget.bodies().remove(&self.number);
         !self.dropped.is_cancelled()

@@ -70,12 +70,11 @@ impl Family<Shared> {
                     let new_until = session.is_new_until().filter(|until| *until > now);
                     is_coming |= new_until.is_some();
                     times.extend(new_until);
-                    match session.may_go_at() {
-                        Some(at) if at > now => times.push(at),
-                        Some(_) => {
-                            resting.push((session.rank(), session.has_called, id.clone(), proxy.clone()));
-                        }
-                        None => {}
+                    let Some(at) = session.may_go_at() else { continue };
+                    if at > now {
+                        times.push(at);
+                    } else {
+                        resting.push((session.rank(), session.has_called, id.clone(), proxy.clone()));
                     }
                 }
             });

@@ -14,6 +14,7 @@ mod memory;
 mod per_session;
 mod rig;
 mod robustness;
+mod room;
 mod routing;
 mod server_requests;
 mod serving;

@@ -1,16 +1,18 @@
 //! Others at work in the namespace, answers without an end, and callers that give up.
 use super::server::{Server, answer};
 use crate::{
+    begun::Begun,
     deploy::apply_silently,
     health::missing_rights,
     labels,
     pods::{self, PodWatch},
     probe::Trial,
     settings::Settings,
+    start::scale_up,
     statefulset::{SetIdentity, wait_until_unwanted},
     stop::{self, Left},
 };
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::{api::apps::v1::StatefulSet, jiff::Timestamp};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -83,6 +85,23 @@ async fn a_stop_of_what_somebody_else_removes_meanwhile_succeeds() {
     let set: StatefulSet = serde_json::from_value(set(1)).unwrap();
     assert_eq!(stop::end_pods(&server.cluster, &set, 0).await.unwrap(), Left::Nothing);
     assert!(server.requests().iter().any(|line| line.starts_with("PATCH")), "{:?}", server.requests());
+}
+
+#[tokio::test]
+async fn a_start_that_follows_another_one_does_not_undo_somebodys_scaling_to_none() {
+    let server = Server::start(|_, _| ok(&set(1))).await;
+    let none: StatefulSet = serde_json::from_value(set(0)).unwrap();
+    let begun = Begun::default();
+    let now = || ("i", Timestamp::now());
+    scale_up(&server.cluster, &begun, (&none, "u"), now()).await.unwrap();
+    begun.note("u");
+    let error = scale_up(&server.cluster, &begun, (&none, "u"), now()).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::FailedPrecondition, "{error}");
+    scale_up(&server.cluster, &begun, (&none, "another"), now()).await.unwrap();
+    assert_eq!(server.requests().len(), 2, "{:?}", server.requests());
+    // Once it was stopped, a start is a first one again.
+    begun.forget("u");
+    scale_up(&server.cluster, &begun, (&none, "u"), now()).await.unwrap();
 }
 
 #[tokio::test]
