@@ -116,6 +116,7 @@ impl Runtime for Scripted {
             if order == Some(Act::Flawed(Flaw::MadeLate)) {
                 given_up::noted(self.object_of(spec)?).await;
             }
+            let _making = given_up::Making::of(&spec.uid);
             self.make(spec, order.as_ref())
         }
     }
@@ -197,6 +198,7 @@ impl Runtime for Scripted {
         let order = self.called(operation::LIST, one.map_or("", String::as_str));
         async move {
             let order = order.in_future().await?;
+            given_up::settled(query).await;
             self.listing(query, order.as_ref())
         }
     }
