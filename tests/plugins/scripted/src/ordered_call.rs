@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 use wharf_sdk::{Error, ErrorCode, Result};
-use wharf_test_engine::Act;
+use wharf_test_engine::{Act, Flaw};
 
 /// The order for a call, after its first part was performed, before there is a future.
 pub(crate) struct OrderedCall {
@@ -28,6 +28,21 @@ impl OrderedCall {
     }
 
     /// Waits or fails if that was the order; returns the order for the operation itself.
+    /// True if it does not go on at once.
+    pub(crate) const fn takes_time(&self) -> bool {
+        matches!(
+            self.act,
+            Some(
+                Act::SpoiltIfGivenUp
+                    | Act::OneAtATime
+                    | Act::Delay(_)
+                    | Act::Hang
+                    | Act::PanicInDrop
+                    | Act::Flawed(Flaw::MadeLate)
+            )
+        )
+    }
+
     pub(crate) async fn in_future(self) -> Result<Option<Act>> {
         match self.act {
             Some(Act::SpoiltIfGivenUp) => spoilt_if_given_up(self.call).await,

@@ -111,13 +111,17 @@ impl Runtime for Scripted {
 
     fn deploy(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<Handle>> + Send {
         let order = self.called(operation::DEPLOY, &spec.uid);
+        // From the call on, so that a listing waits also for one that is dropped in its first moment. One that is told to take
+        // its time makes nothing meanwhile.
+        let making = (!order.takes_time()).then(|| given_up::Making::of(&spec.uid));
         async move {
             let order = order.in_future().await?;
             if order == Some(Act::Flawed(Flaw::MadeLate)) {
                 given_up::noted(self.object_of(spec)?).await;
             }
-            let _making = given_up::Making::of(&spec.uid);
-            self.make(spec, order.as_ref())
+            let made = self.make(spec, order.as_ref());
+            drop(making);
+            made
         }
     }
 
