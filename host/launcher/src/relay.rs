@@ -18,7 +18,7 @@ use std::{
     process::{Child, Command, ExitCode, ExitStatus},
 };
 
-/// What shells add to a signal's number to make an exit code of it.
+/// Shells add this to the number of a signal to make an exit code of it.
 const KILLED_BY: i32 = 128;
 
 /// The program, as its parent holds it.

@@ -1,7 +1,7 @@
 //! An edit of a workload that is not settled: its RunConfig is the new one, and has the one before in
 //! [`RunConfig::previous`] until the workload was ready once.
 //!
-//! Whoever finds it so settles it before anything else: a command, reconciliation, or the supervisor itself. It is a pure
+//! A command, reconciliation or the supervisor that finds it so settles it before anything else. It is a pure
 //! function of the two records, so that it does not matter who died, and where.
 use crate::phase::Phase;
 use crate::run_config::RunConfig;

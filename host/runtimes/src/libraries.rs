@@ -64,7 +64,7 @@ pub struct Libraries {
     loaded: Cells<(PathBuf, String), Library>,
     /// The calls of all of them.
     pub(crate) calls: Arc<CallCounts>,
-    /// Whose answers are overdue.
+    /// The places that have not answered yet.
     pub(crate) overdue: Arc<Overdue>,
     /// The runtimes that have ended this process before.
     pub(crate) aside: AllSetAside,

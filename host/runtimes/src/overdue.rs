@@ -106,7 +106,7 @@ impl Overdue {
         if matches!(turn, Turn::AskAlone) {
             return Err(self.reason(place));
         }
-        // Who does more than show answers cancels what it gives up.
+        // A caller that does more than show answers cancels a question that it gives up.
         let (asked, gives_up) = (AbortOnDropHandle::new(asked), !is_shown);
         match tokio::time::timeout(deadline, wait(asked, gives_up)).await {
             Ok(answer) => answer,

@@ -60,6 +60,7 @@ pub(crate) use app::document;
 pub(crate) use create_request::CreateRequest;
 pub(crate) use gate::{Way, pass};
 pub(crate) use runtimes::RuntimeList;
+pub(crate) use schemas::move_references;
 pub use server::{ServeOptions, Serving, openapi};
 pub use socket::default_socket;
 pub(crate) use token::make_token;

@@ -25,25 +25,25 @@ pub(crate) fn shared() -> Map<String, Value> {
     let mut shared = Map::new();
     while let Some(name) = wanted.pop() {
         let Some(mut schema) = all.remove(&name) else { continue };
-        move_references(&mut schema, &mut wanted);
+        move_references(&mut schema, PLACES, &mut wanted);
         shared.insert(name, schema);
     }
     shared
 }
 
-/// Lets references lead to this document's place, and notes the types that they name.
-fn move_references(schema: &mut Value, named: &mut Vec<String>) {
+/// Lets references that lead to the first of two places lead to the second, and notes the types that they name.
+pub(crate) fn move_references(schema: &mut Value, places: [&str; 2], named: &mut Vec<String>) {
     match schema {
         Value::Object(members) => {
             if let Some(Value::String(reference)) = members.get_mut("$ref")
-                && let Some(name) = reference.strip_prefix(PLACES[0]).map(str::to_owned)
+                && let Some(name) = reference.strip_prefix(places[0]).map(str::to_owned)
             {
-                *reference = format!("{}{name}", PLACES[1]);
+                *reference = format!("{}{name}", places[1]);
                 named.push(name);
             }
-            members.values_mut().for_each(|value| move_references(value, named));
+            members.values_mut().for_each(|value| move_references(value, places, named));
         }
-        Value::Array(items) => items.iter_mut().for_each(|value| move_references(value, named)),
+        Value::Array(items) => items.iter_mut().for_each(|value| move_references(value, places, named)),
         _ => {}
     }
 }

@@ -1,5 +1,5 @@
 //! JSON Schemas of the tools' arguments and results, from the types that REST and `--format json` have.
-use crate::api::document;
+use crate::api::{document, move_references};
 use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 use utoipa::PartialSchema;
@@ -44,34 +44,18 @@ pub(super) fn inline<T: PartialSchema>() -> JsonObject {
 /// Puts all types that a schema refers to into it.
 fn complete(schema: &mut Value, document: &Value) {
     let mut wanted = Vec::new();
-    move_references(schema, &mut wanted);
+    move_references(schema, PLACES, &mut wanted);
     let mut definitions = JsonObject::new();
     while let Some(name) = wanted.pop() {
         if definitions.contains_key(&name) {
             continue;
         }
         let mut definition = document["components"]["schemas"][&name].clone();
-        move_references(&mut definition, &mut wanted);
+        move_references(&mut definition, PLACES, &mut wanted);
         definitions.insert(name, definition);
     }
     if !definitions.is_empty() {
         schema["$defs"] = Value::Object(definitions);
-    }
-}
-
-fn move_references(schema: &mut Value, named: &mut Vec<String>) {
-    match schema {
-        Value::Object(members) => {
-            if let Some(Value::String(reference)) = members.get_mut("$ref")
-                && let Some(name) = reference.strip_prefix(PLACES[0]).map(str::to_owned)
-            {
-                *reference = format!("{}{name}", PLACES[1]);
-                named.push(name);
-            }
-            members.values_mut().for_each(|value| move_references(value, named));
-        }
-        Value::Array(items) => items.iter_mut().for_each(|value| move_references(value, named)),
-        _ => {}
     }
 }
 

@@ -91,7 +91,7 @@ async fn who_waits_for_room_hears_of_a_session_that_has_become_idle() {
     let quick = call(1, "quick");
     let (reply, ()) = tokio::join!(rig.post(&session, &quick), async {
         let request = script.next().await;
-        // What was told before it was at work.
+        // Rests from before it was at work are passed over.
         while proxy.others_rest().now_or_never().is_some() {}
         script.answer(&request, json!({})).await;
         proxy.others_rest().await;
