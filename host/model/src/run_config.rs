@@ -311,7 +311,8 @@ impl RunConfig {
     /// # Errors
     /// They cannot be written as JSON.
     pub fn set_pins(&mut self, pins: Option<&Pins>) -> Result<(), Error> {
-        let pinned = pins.map(Opaque::of).transpose();
+        let kept = pins.map(|pins| Pins { closed: Vec::new(), ..pins.clone() });
+        let pinned = kept.as_ref().map(Opaque::of).transpose();
         self.pinned = pinned
             .map_err(|error| Error::caused(ErrorKind::Failed, "the pins cannot be recorded", &error))?;
         Ok(())

@@ -1,4 +1,5 @@
 //! `edit`: makes the changed request of the arguments, and prints the result.
+use super::argument_paths::written_out;
 use super::console::{Console, Format};
 use super::edit_arguments::{Clear, Edit};
 use super::failure::{DONE, Failure, Outcome};
@@ -92,7 +93,8 @@ impl Edit {
             }
         }
         put(&mut request.server, self.server.clone());
-        put_all(&mut request.args, self.args.clone());
+        let args = written_out(&request.server, &self.args, current_dir);
+        put_all(&mut request.args, args);
         put(&mut request.transport, self.transport.map(Into::into));
         put(&mut request.instances, self.instances.map(Into::into));
         put(&mut request.proxy_port, self.proxy_port);
@@ -104,10 +106,8 @@ impl Edit {
         put(&mut request.target_path, self.target_path.clone());
         put(&mut request.working_dir, self.workdir.clone().map(Some));
         put_all(&mut request.secrets, self.secret.clone());
-        put_all(
-            &mut request.volumes,
-            self.volume.iter().map(|volume| volume_from(volume, current_dir)).collect(),
-        );
+        let volumes = self.volume.iter().map(|volume| volume_from(volume, current_dir));
+        put_all(&mut request.volumes, volumes.collect::<Result<_>>()?);
         request.labels.extend(self.label.iter().cloned());
         put(&mut request.group, self.group.clone());
         self.container.put_into(&mut request);

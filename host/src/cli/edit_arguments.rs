@@ -12,7 +12,7 @@ const EXAMPLES: &str = "Examples:
   wharf edit time -e LEVEL=debug
   wharf edit time --permission-profile none --allow-weaker
   wharf edit time --server ghcr.io/example/time:2 --pull always
-  wharf edit files --clear volumes --volume /srv:/srv:ro -- --root /srv
+  wharf edit files --clear volumes --volume /srv:ro -- --root /srv
 
 JSON: an object of name, uid, runtime_name, result (restarted, recorded, unchanged), url, port. Keys are absent when empty.";
 
@@ -71,7 +71,7 @@ pub(super) struct Edit {
     #[arg(long, value_name = "NAME,target=VARIABLE")]
     pub(super) secret: Vec<String>,
     /// A file or folder of this machine in the workload; can be given several times
-    #[arg(short, long, value_name = "HOST:WORKLOAD[:ro]")]
+    #[arg(short, long, value_name = "SOURCE[:WORKLOAD][:ro]")]
     pub(super) volume: Vec<String>,
     /// A label
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]

@@ -10,13 +10,22 @@ pub(super) async fn run(
     context: &Context,
     request: &RunRequest,
     console: &Arc<Console>,
+    is_asked: bool,
     quiet: bool,
     format: Format,
 ) -> Outcome {
-    let steps = Some(Steps::new(console, quiet, ""));
-    let mut told = Told { console: console.clone(), quiet, format, steps };
-    commands::run_in_foreground(context, request, &mut told).await?;
-    Ok(DONE)
+    let mut steps = Steps::new(console, quiet, "");
+    steps.was_asked(is_asked);
+    let mut told = Told { console: console.clone(), quiet, format, steps: Some(steps) };
+    match commands::run_in_foreground(context, request, &mut told).await {
+        Ok(()) => Ok(DONE),
+        // It had not become ready if its steps are still shown.
+        Err(error) => Err(match &told.steps {
+            Some(steps) => steps.explained(error),
+            None => error,
+        }
+        .into()),
+    }
 }
 
 /// Prints the progress of a foreground workload.
@@ -31,6 +40,12 @@ impl Progress for Told {
     fn step(&mut self, message: &str) {
         if let Some(steps) = &mut self.steps {
             steps.step(message);
+        }
+    }
+
+    fn closed(&mut self, path: &str) {
+        if let Some(steps) = &mut self.steps {
+            steps.closed(path);
         }
     }
 

@@ -19,7 +19,7 @@ const ELSEWHERE: [(&str, Option<&str>, &str); 16] = [
         Some("run"),
         "the port of the URL is '--proxy-port', the one that the server listens on '--target-port'",
     ),
-    ("--mount", Some("run"), "a file or folder is opened with '-v HOST:WORKLOAD[:ro]'"),
+    ("--mount", Some("run"), "a file or folder is opened with '-v PATH[:WORKLOAD][:ro]'"),
     ("--network", Some("run"), "the network is a part of '--permission-profile'"),
     ("--net", Some("run"), "the network is a part of '--permission-profile'"),
     ("--isolate-network", Some("run"), "the network is a part of '--permission-profile'"),
@@ -29,7 +29,7 @@ const ELSEWHERE: [(&str, Option<&str>, &str); 16] = [
     ("-it", Some("run"), "a server on stdin and stdout needs no option"),
     ("--rm", Some("run"), "it is removed with: wharf rm NAME"),
     ("--header", Some("run"), "headers are for remote servers"),
-    ("-v", None, "the version is printed by '--version'; a volume belongs to: wharf run -v HOST:WORKLOAD"),
+    ("-v", None, "the version is printed by '--version'; a volume belongs to: wharf run -v PATH"),
     ("--verbose", None, "more is logged with '--log-level debug'"),
     ("--json", None, "results are JSON with '--format json'"),
 ];

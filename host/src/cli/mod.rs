@@ -14,6 +14,7 @@ mod adopt;
 mod advice;
 mod age;
 mod app;
+mod argument_paths;
 mod bulk;
 mod call;
 mod completion;

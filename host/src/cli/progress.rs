@@ -1,10 +1,12 @@
 //! Shows the progress of a command on stderr: on a terminal at once, elsewhere only if it takes a while. An amount is shown
 //! as a bar on a terminal, and as a line for each quarter elsewhere.
+use super::argument_paths::option;
 use super::console::Console;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use wharf_model::Error;
 use wharf_supervisor::Progress;
 
 /// A step that takes longer than this is shown even if stderr is no terminal.
@@ -17,6 +19,10 @@ pub(super) struct Steps {
     state: Arc<Mutex<State>>,
     timer: Option<tokio::task::JoinHandle<()>>,
     quiet: bool,
+    /// Whether its user was asked about the paths that are closed.
+    was_asked: bool,
+    /// The paths of arguments that are closed to the workload.
+    closed: Vec<String>,
 }
 
 struct State {
@@ -46,7 +52,26 @@ impl Steps {
                 }
             })
         });
-        Self { console: console.clone(), prefix: prefix.into(), state, timer, quiet }
+        Self {
+            console: console.clone(),
+            prefix: prefix.into(),
+            state,
+            timer,
+            quiet,
+            was_asked: false,
+            closed: Vec::new(),
+        }
+    }
+
+    /// Notes that its user was asked about the paths that are closed: they are not told once more.
+    pub(super) fn was_asked(&mut self, was_asked: bool) {
+        self.was_asked = was_asked;
+    }
+
+    /// A failure of the workload, with the paths that were closed to it: they may be the reason.
+    pub(super) fn explained(&self, error: Error) -> Error {
+        let hint = |path: &String| format!("'{path}' is closed to the server; to open it: {}", option(path));
+        self.closed.iter().map(hint).fold(error, Error::hint)
     }
 
     fn text(&self, message: &str) -> String {
@@ -98,6 +123,16 @@ impl Progress for Steps {
             }
             self.console.note(&text);
         }
+    }
+
+    fn closed(&mut self, path: &str) {
+        if !self.was_asked {
+            let option = option(path);
+            self.warn(&format!(
+                "'{path}', which an argument names, is closed to the server; to open it: {option}"
+            ));
+        }
+        self.closed.push(path.to_owned());
     }
 
     fn amount(&mut self, message: &str, done: u64, total: u64) {

@@ -1,4 +1,5 @@
 //! `run`: makes a request from the arguments, and prints the result.
+use super::argument_paths::{self, written_out};
 use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome};
 use super::foreground;
@@ -19,13 +20,17 @@ use wharf_supervisor::Config;
 impl Run {
     pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
         refuse_unsupported(self)?;
-        let request = self.request(context.config(), console)?;
+        let mut request = self.request(context.config(), console)?;
+        let is_asked = !self.quiet
+            && self.format == Format::Text
+            && argument_paths::ask(context, &mut request, console).await.map_err(in_options)?;
         if self.foreground {
-            return foreground::run(context, &request, console, self.quiet, self.format).await;
+            return foreground::run(context, &request, console, is_asked, self.quiet, self.format).await;
         }
         let mut steps = Steps::new(console, self.quiet, "");
-        let started =
-            commands::run(context, &request, !self.no_wait, &mut steps).await.map_err(in_options)?;
+        steps.was_asked(is_asked);
+        let started = commands::run(context, &request, !self.no_wait, &mut steps).await;
+        let started = started.map_err(|error| steps.explained(in_options(error)))?;
         drop(steps);
         let done = if self.no_wait { "is being started" } else { "runs" };
         let done = format!("'{name}' {done}; its URL: wharf url {name}", name = started.name);
@@ -101,7 +106,7 @@ impl Run {
     /// The request for a SERVER with these options.
     pub(super) fn described(&self, server: &str, current_dir: &Path) -> Result<RunRequest> {
         let mut request = RunRequest::new(server);
-        request.args = self.args.clone();
+        request.args = written_out(server, &self.args, current_dir);
         request.transport = self.transport.map(Transport::from).unwrap_or_default();
         request.target_port = self.target_port.unwrap_or(0);
         if let Some(host) = &self.host {
@@ -113,7 +118,8 @@ impl Run {
         request.target_path = self.target_path.clone().unwrap_or_default();
         request.env = environment(&self.variables.env, &self.variables.env_file)?;
         request.secrets = self.secret.clone();
-        request.volumes = self.volume.iter().map(|volume| volume_from(volume, current_dir)).collect();
+        let volumes = self.volume.iter().map(|volume| volume_from(volume, current_dir));
+        request.volumes = volumes.collect::<Result<_>>()?;
         request.labels = self.label.iter().cloned().collect();
         if let Some(group) = &self.group {
             request.group = group.clone();

@@ -14,6 +14,7 @@ const EXAMPLES: &str = "Examples:
   wharf run uvx://mcp-server-time
   wharf run --name everything npx://@modelcontextprotocol/server-everything
   wharf run --name docs -- npx -y @modelcontextprotocol/server-everything
+  wharf run -v ~/docs:ro npx://@modelcontextprotocol/server-filesystem ~/docs
   wharf run -e LEVEL=debug --secret token,target=API_TOKEN ./server.py --root /srv
   wharf run --transport streamable-http --target-port 9000 ./http-server
   wharf export time | wharf run --from-config - --name time-2
@@ -89,9 +90,9 @@ pub(super) struct Run {
     pub(super) secret: Vec<String>,
     /// A file or folder of this machine, or a volume of the engine by its name, in the workload; can be given several times
     ///
-    /// A path is absolute, or begins with ./ for the current folder. Options behind it: ro, and z or Z where SELinux wants a
-    /// label.
-    #[arg(short, long, value_name = "SOURCE:WORKLOAD[:ro]")]
+    /// A path is absolute, or begins with ./ for the current folder; without WORKLOAD it is at the same place in the workload.
+    /// Options behind it: ro, and z or Z where SELinux wants a label.
+    #[arg(short, long, value_name = "SOURCE[:WORKLOAD][:ro]")]
     pub(super) volume: Vec<String>,
     /// The folder that it runs in: of this machine for a command, of the image for an image
     #[arg(short = 'w', long, visible_alias = "working-dir", value_name = "FOLDER")]

@@ -1,4 +1,5 @@
 //! Options of `run` that need more than a parser: environment, labels, and options that this version cannot honour.
+use super::argument_paths::from_here;
 use super::docker_options::{Meaning, OPTIONS};
 use super::environment::text;
 use super::run_arguments::{ProxyModeOption, Run};
@@ -89,14 +90,19 @@ pub(super) fn recorded_profile(given: &str) -> Result<serde_json::Value> {
         .map_err(|error| Error::caused(ErrorKind::Failed, "the permission profile cannot be kept", &error))
 }
 
-/// A volume with an absolute path on this machine. A path that begins with a dot is resolved here. A bare word is the name
-/// of a volume.
-pub(super) fn volume_from(given: &str, current_dir: &Path) -> String {
+/// A volume with an absolute path on this machine. A path that begins with a dot is resolved here, and one that begins with
+/// the home that a shell has not put in, too. A bare word is the name of a volume.
+pub(super) fn volume_from(given: &str, current_dir: &Path) -> Result<String> {
+    let home = match given.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with(['/', ':'])) {
+        Some(rest) => text("HOME")?.map(|home| format!("{home}{rest}")),
+        None => None,
+    };
+    let given = home.as_deref().unwrap_or(given);
     if !given.starts_with('.') {
-        return given.to_owned();
+        return Ok(given.to_owned());
     }
-    // Collecting the components removes the dot.
-    current_dir.join(given).components().collect::<PathBuf>().display().to_string()
+    let (path, rest) = given.find(':').map_or((given, ""), |at| given.split_at(at));
+    Ok(format!("{}{rest}", from_here(path, current_dir).display()))
 }
 
 /// `KEY=VALUE`, or `KEY` for its value in this process's environment. Values are taken as they are, with quotes.
@@ -150,8 +156,9 @@ mod tests {
 
     #[test]
     fn a_volume_that_begins_with_a_dot_begins_here() {
-        let from = |given| volume_from(given, Path::new("/here"));
+        let from = |given| volume_from(given, Path::new("/here")).unwrap();
         assert_eq!(from("./data:/data:ro"), "/here/data:/data:ro");
+        assert_eq!(from(".:ro"), "/here:ro");
         assert_eq!(from("/a:/b"), "/a:/b");
         assert_eq!(from("data:/data"), "data:/data");
     }

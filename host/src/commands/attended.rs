@@ -5,7 +5,7 @@
 //! otherwise leaves them alone. It passes signals that ask it to end on to the supervisor, which also ends when this
 //! process ends for any other reason.
 use crate::commands::context::Context;
-use crate::commands::create::{create_until, go_on_unless};
+use crate::commands::create::{Created, create_until, go_on_unless};
 use crate::commands::ends::{Ends, deaf};
 use crate::commands::request::{RunRequest, Started};
 use crate::commands::start::{Wait, not_started, ready, spawn_supervisor};
@@ -34,7 +34,8 @@ pub async fn run_in_foreground(
     attendant: &mut dyn Attendant,
 ) -> Result<()> {
     let mut ends = Ends::take()?;
-    let (run, operation) = create_until(context, &mut ends, request, true).await?;
+    let Created { run, operation, closed } = create_until(context, &mut ends, request, true).await?;
+    closed.iter().for_each(|path| attendant.closed(path));
     // The plugins' own children have been waited for, so from here on every child that ends may be reaped below.
     context.shut_down().await;
     go_on_unless(context, &mut ends, &run).await?;

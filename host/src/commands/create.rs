@@ -45,7 +45,8 @@ pub(crate) async fn run_until(
     progress: &mut dyn Progress,
     mut ends: Ends,
 ) -> Result<Started> {
-    let (run, operation) = create_until(context, &mut ends, request, wait).await?;
+    let Created { run, operation, closed } = create_until(context, &mut ends, request, wait).await?;
+    closed.iter().for_each(|path| progress.closed(path));
     go_on_unless(context, &mut ends, &run).await?;
     let until = Wait::of(wait, Some(&ends));
     // Not interrupted by a signal: if the supervisor never got its task, the records would be left behind.
@@ -63,6 +64,25 @@ pub(crate) async fn run_until(
     outcome
 }
 
+/// The paths of this machine that arguments of the request name, and that its workload will not see, although they could be
+/// opened to it. Nothing is created.
+///
+/// # Errors
+/// As of [`run`], as far as it has not written anything.
+pub async fn closed_paths(context: &Context, request: &RunRequest) -> Result<Vec<String>> {
+    drafted(context, request).await.map(|(_, closed)| closed)
+}
+
+/// A workload that was created, and does not run yet.
+pub(crate) struct Created {
+    /// Its RunConfig.
+    pub(crate) run: RunConfig,
+    /// The lock under which it is to be started.
+    pub(crate) operation: OperationLock,
+    /// The paths of this machine that its arguments name, and that it will not see.
+    pub(crate) closed: Vec<String>,
+}
+
 /// Creates a workload, unless a signal asks this process to end. If its start will be waited for, its port is recorded
 /// already; without a wait no port may be shown before the proxy listens on it.
 pub(crate) async fn create_until(
@@ -70,7 +90,7 @@ pub(crate) async fn create_until(
     ends: &mut Ends,
     request: &RunRequest,
     is_waited_for: bool,
-) -> Result<(RunConfig, OperationLock)> {
+) -> Result<Created> {
     tokio::select! {
         // `create` writes all records without waiting in between, so if it is dropped here, nothing is recorded.
         created = create(context, request, is_waited_for) => return created,
@@ -89,11 +109,24 @@ pub(crate) async fn go_on_unless(context: &Context, ends: &mut Ends, run: &RunCo
 }
 
 /// Creates a workload, which the caller then starts under the returned operation lock.
-async fn create(
-    context: &Context,
-    request: &RunRequest,
-    is_waited_for: bool,
-) -> Result<(RunConfig, OperationLock)> {
+async fn create(context: &Context, request: &RunRequest, is_waited_for: bool) -> Result<Created> {
+    let (mut run, closed) = drafted(context, request).await?;
+    if is_waited_for && run.port == 0 {
+        // If no port can be had at this address, the supervisor says why.
+        run.port = choose_port(&run.host).await.unwrap_or_default();
+    }
+    let names = candidate_names(request)?;
+    let operation = reserve(context, &mut run, &names, request.name.is_some()).await?;
+    let mut record = StatusRecord::new(run.uid.clone());
+    record.apply(Event::StartBegun).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+    record_first(context, &run, record)?;
+    reach(Point::StartRecorded);
+    Ok(Created { run, operation, closed })
+}
+
+/// The RunConfig of a workload that its runtime would run, under the first of its names, and the paths that are closed to it.
+/// Nothing is written but the folder of the logs.
+async fn drafted(context: &Context, request: &RunRequest) -> Result<(RunConfig, Vec<String>)> {
     refuse_nesting(context)?;
     check_request(request)?;
     let host_id = context.host_id()?;
@@ -130,21 +163,13 @@ async fn create(
     check_instances(&run, client.stamp())?;
     let spec = specification(context.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
     let refused = |error| refused(context, &spec, error);
-    match client.pin(&spec).await.map_err(refused)? {
-        // A runtime that pins refuses in that call what it would not deploy.
-        Some(pins) => run.set_pins(Some(&pins))?,
-        None => client.validate(&spec).await.map_err(refused)?,
-    }
-    if is_waited_for && run.port == 0 {
-        // If no port can be had at this address, the supervisor says why.
-        run.port = choose_port(&run.host).await.unwrap_or_default();
-    }
-    let operation = reserve(context, &mut run, &names, request.name.is_some()).await?;
-    let mut record = StatusRecord::new(run.uid.clone());
-    record.apply(Event::StartBegun).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
-    record_first(context, &run, record)?;
-    reach(Point::StartRecorded);
-    Ok((run, operation))
+    let Some(pins) = client.pin(&spec).await.map_err(refused)? else {
+        client.validate(&spec).await.map_err(refused)?;
+        return Ok((run, Vec::new()));
+    };
+    // A runtime that pins has refused in that call what it would not deploy.
+    run.set_pins(Some(&pins))?;
+    Ok((run, pins.closed))
 }
 
 /// Writes the RunConfig, the first file of every workload, exclusively (R01), with unknown members of another product's

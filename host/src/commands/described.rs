@@ -1,6 +1,7 @@
 //! The part that `run` and `edit` share: a request is checked, and becomes a RunConfig, before anything is changed.
 use crate::commands::context::Context;
 use crate::commands::request::{RunRequest, set_alike};
+use crate::commands::volume;
 use std::net::IpAddr;
 use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
 use wharf_model::{Instances, RestartPolicy, RunConfig, Transport, Uid, WorkloadName};
@@ -171,6 +172,7 @@ pub(crate) fn run_config(
     run.group = request.group.clone();
     run.user = request.user.clone().unwrap_or_default();
     set_alike!(run, request);
+    run.volumes = request.volumes.iter().map(|given| volume::recorded(given)).collect();
     run.restart = request.restart;
     run.instances = request.instances;
     Ok(run)

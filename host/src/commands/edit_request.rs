@@ -74,7 +74,10 @@ pub(crate) async fn changed(context: &Context, old: &RunConfig, change: &Change<
         // What was searched in the folders of before is no longer what is searched, or where.
         before.iter_mut().for_each(|pins| pins.search_path = None);
     }
-    let now = client.pin(&spec).await.map_err(refused)?;
+    let mut now = client.pin(&spec).await.map_err(refused)?;
+    if let Some(now) = &mut now {
+        now.closed.clear();
+    }
     let pinned = now.clone().map(|now| keep_pins(now, before.as_ref()));
     run.set_pins(pinned.as_ref())?;
     let is_accepted = now.is_some() && pinned == now;
@@ -155,7 +158,7 @@ fn keep_pins(now: Pins, before: Option<&Pins>) -> Pins {
     // A name may have gone over from one group to the other, since others can write its folder by now.
     // An edit may come from another terminal than the creation, with another PATH.
     let search_path = before.search_path.clone().or(now.search_path);
-    Pins { paths: kept(now.paths), fixed: kept(now.fixed), search_path }
+    Pins { paths: kept(now.paths), fixed: kept(now.fixed), closed: now.closed, search_path }
 }
 
 #[cfg(test)]
@@ -166,7 +169,7 @@ mod tests {
         let map = |of: &[(&str, &str)]| {
             of.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect()
         };
-        Pins { paths: map(paths), fixed: map(fixed), search_path: None }
+        Pins { paths: map(paths), fixed: map(fixed), closed: Vec::new(), search_path: None }
     }
 
     #[test]

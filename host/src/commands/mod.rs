@@ -38,6 +38,7 @@ mod status;
 mod stop;
 mod url;
 mod view;
+mod volume;
 mod watch;
 mod weaker;
 
@@ -48,8 +49,8 @@ pub use ask_server::{call, prompts, resources, tools};
 pub use attended::{Attendant, run_in_foreground};
 pub use context::{Context, Host};
 pub use counts::counts;
-pub use create::run;
 pub(crate) use create::run_until;
+pub use create::{closed_paths, run};
 pub(crate) use edit::edit_until;
 pub use edit::{EditResult, Edited, edit};
 pub use edit_request::Change;

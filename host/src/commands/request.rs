@@ -71,7 +71,7 @@ pub struct RunRequest {
     pub env: BTreeMap<String, String>,
     /// Secrets, as `NAME,target=VARIABLE`.
     pub secrets: Vec<String>,
-    /// Files and folders of this machine in the workload, as `host:workload[:ro]`.
+    /// Files and folders of this machine in the workload, as `host:workload[:ro]`, or `path[:ro]` for the same place.
     pub volumes: Vec<String>,
     /// The user's labels.
     pub labels: BTreeMap<String, String>,

@@ -200,7 +200,7 @@ fn the_help_of_run_has_examples() {
               A file with variables, one a line
           --secret <NAME,target=VARIABLE>
               A secret for the server, from the file secrets/NAME of the configuration
-      -v, --volume <SOURCE:WORKLOAD[:ro]>
+      -v, --volume <SOURCE[:WORKLOAD][:ro]>
               A file or folder of this machine, or a volume of the engine by its name, in the workload;
               can be given several times
       -w, --workdir <FOLDER>

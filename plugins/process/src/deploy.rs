@@ -5,6 +5,7 @@ use crate::{
     environment::{SEARCH_PATH, environment, of_this_process},
     guard::Guard,
     handle::{HandleData, check_uid},
+    mounts,
     namespaces::shares_instead,
     package::Tool,
     permission_profile::{Running, make_folders},
@@ -30,7 +31,7 @@ use wharf_sdk::{
 };
 
 /// The capabilities of this runtime that a specification may ask for.
-const HONOURED: [Capability; 9] = [
+const HONOURED: [Capability; 10] = [
     Capability::STDIO,
     Capability::HTTP,
     Capability::WORKING_DIR,
@@ -38,6 +39,7 @@ const HONOURED: [Capability; 9] = [
     Capability::MEMORY,
     Capability::PIDS,
     Capability::PERMISSION_PROFILE,
+    Capability::MOUNTS,
     Capability::PIN,
     Capability::PARENT,
 ];
@@ -141,7 +143,9 @@ impl ProcessRuntime {
     /// recorded.
     fn writable(&self, spec: &WorkloadSpec, guard: &Guard) -> Vec<PathBuf> {
         let asked = spec.permission_profile.iter().flat_map(|profile| &profile.write).map(String::as_str);
-        let asked = asked.filter_map(|given| given.split(':').next()).chain(spec.working_dir.as_deref());
+        let mounted = spec.mounts.iter().filter_map(|text| mounts::written_source(text));
+        let asked = asked.filter_map(|given| given.split(':').next()).chain(mounted);
+        let asked = asked.chain(spec.working_dir.as_deref());
         let asked = asked.filter_map(|path| Path::new(path).canonicalize().ok());
         let mut writable: Vec<PathBuf> = asked.filter(|path| guard.lets(path)).collect();
         // Unreadable states are passed over: this second check only matters for root.
@@ -208,6 +212,9 @@ impl ProcessRuntime {
         if let Err(error) = &launched
             && shares_instead(&mut job, error)
         {
+            if shows_elsewhere(&job) {
+                return Err(mounts::not_elsewhere(&error.message));
+            }
             launched = self.launch(&job, self.turn(&spec.uid).await?).await;
         }
         let (child, (launcher, workload)) = launched?;
@@ -304,6 +311,12 @@ impl ProcessRuntime {
     pub(crate) fn log_path(&self, name: &str) -> PathBuf {
         self.log_dir.join(format!("{name}.log"))
     }
+}
+
+/// Whether something is to be shown at another place than its own.
+fn shows_elsewhere(job: &Job) -> bool {
+    let mut places = job.sandbox.iter().flat_map(|sandbox| sandbox.read.iter().chain(&sandbox.write));
+    places.any(|place| place.at.is_some())
 }
 
 /// The working directory that was asked for, and where that name leads.

@@ -84,6 +84,21 @@ impl Guard {
             && !lies_in(&self.closed, path)
     }
 
+    /// Whether a path without links holds homes, keys or files of the host's, or the place of some; and is no place of keys
+    /// itself.
+    pub(crate) fn is_around(&self, path: &Path) -> bool {
+        !lies_in(&self.closed, path) && (has_within(&self.around, path) || has_within(&self.closed, path))
+    }
+
+    /// Whether a path without links, which may not be given as a whole, is a folder whose entries have to do with each other:
+    /// a home, or a folder that holds keys or files of the host's; and neither a folder of keys nor one that everybody uses.
+    pub(crate) fn may_be_split(&self, path: &Path) -> bool {
+        let is_shared = || SHARED.iter().any(|shared| Path::new(shared).starts_with(path));
+        path.parent().is_some()
+            && !lies_in(&self.closed, path)
+            && (self.homes.iter().any(|home| home == path) || !is_shared())
+    }
+
     /// The homes and the host's folders. The home of a system user may be a folder of programs; that one is left out, since
     /// nobody's files are in it.
     pub(crate) fn private(&self) -> impl Iterator<Item = &PathBuf> {
@@ -121,14 +136,24 @@ impl Guard {
     pub(crate) fn unnamed_keys(&self, name: &Path, led: &Path, granted: &[PathBuf]) -> Option<&Path> {
         let opened = |(called, key): &(PathBuf, PathBuf)| {
             if led.starts_with(key) {
-                // If the name itself is a link, naming it is not naming the keys that it leads to.
-                let mut names = self.keys.iter().filter(|(_, other)| other == key);
-                return !names.any(|(called, _)| name.starts_with(called));
+                return !self.is_named(key, name);
             }
             let lies_in_it = called.starts_with(led) || key.starts_with(led);
             lies_in_it && called.symlink_metadata().is_ok() && !granted.contains(key)
         };
         self.keys.iter().find(|key| opened(key)).map(|(_, key)| key.as_path())
+    }
+
+    /// The place of keys that a name leads into without naming it.
+    pub(crate) fn unnamed_around(&self, name: &Path, led: &Path) -> Option<&Path> {
+        let mut around = self.keys.iter().filter(|(_, key)| led.starts_with(key));
+        around.find(|(_, key)| !self.is_named(key, name)).map(|(_, key)| key.as_path())
+    }
+
+    /// Whether a name is one of those of a place of keys, or of something in it. If the name itself is a link, naming it is
+    /// not naming the keys that it leads to.
+    fn is_named(&self, key: &Path, name: &Path) -> bool {
+        self.keys.iter().filter(|(_, other)| other == key).any(|(called, _)| name.starts_with(called))
     }
 }
 

@@ -1,7 +1,11 @@
-//! Warnings about files that well-known programs look for and will not find in their sandbox. Called when a workload is
-//! created, by `pin` or `validate`; it opens nothing and refuses nothing.
+//! Warnings about files that programs look for and will not find in their sandbox. Called when a workload is created, by
+//! `pin` or `validate`; it opens nothing and refuses nothing.
+use crate::package::Tool;
 use std::path::{Path, PathBuf};
-use wharf_sdk::launch::Job;
+use wharf_sdk::{
+    WorkloadSpec,
+    launch::{Job, Sandbox},
+};
 
 /// Programs that look for packages in the folders above a script.
 const LOOKS_ABOVE: [&str; 4] = ["node", "nodejs", "bun", "deno"];
@@ -10,8 +14,7 @@ const LOOKS_ABOVE: [&str; 4] = ["node", "nodejs", "bun", "deno"];
 /// about the program.
 pub(crate) fn of(job: &Job) -> Option<String> {
     let sandbox = job.sandbox.as_ref()?;
-    let is_open =
-        |path: &Path| sandbox.read.iter().chain(&sandbox.write).any(|place| path.starts_with(&place.path));
+    let is_open = |path: &Path| is_open(sandbox, path);
     let name = job.program.file_name()?.to_str()?;
     if name == "uv" && job.args.iter().any(|argument| argument == "run") {
         let cache = cache_of_uv(job)?;
@@ -38,6 +41,82 @@ pub(crate) fn of(job: &Job) -> Option<String> {
             nearest.display()
         )
     })
+}
+
+/// Whether the sandbox opens a path without links at its own place.
+fn is_open(sandbox: &Sandbox, path: &Path) -> bool {
+    let mut places = sandbox.read.iter().chain(&sandbox.write);
+    places.any(|place| place.at.is_none() && path.starts_with(&place.path))
+}
+
+/// A warning where the folder that a workload was run from is closed to it, although no profile says so. A package needs no
+/// neighbours.
+pub(crate) fn of_closed_folder(spec: &WorkloadSpec, job: &Job) -> Option<String> {
+    let sandbox = job.sandbox.as_ref().filter(|_| spec.permission_profile.is_none())?;
+    // Runs in the user's home, or as a package in a folder of its own, without having been asked for.
+    let folder = spec.working_dir.as_ref().map(|_| &job.current_dir)?;
+    if is_open(sandbox, folder) || matches!(Tool::of(&spec.source, &spec.args), Ok(Some(_))) {
+        return None;
+    }
+    let folder_named = folder.display();
+    Some(if sandbox.listed.contains(folder) {
+        format!(
+            "'{folder_named}', which it runs in, holds keys or wharf's own files and is not opened as a whole: it reads what \
+             lies there without a dot before its name, and writes nothing; run it from a folder of its own, or open what it \
+             needs with -v PATH"
+        )
+    } else {
+        format!(
+            "'{folder_named}', which it runs in, is closed to it, since keys, files of wharf's own or files of others lie there; \
+             run it from a folder of its own, or open what it needs with -v PATH"
+        )
+    })
+}
+
+/// The paths of this machine that arguments name, each with whether it could be opened; those that are open are left out.
+/// An argument may begin with an option (`--root=PATH`).
+pub(crate) fn closed_paths(spec: &WorkloadSpec, job: &Job, private: &[PathBuf]) -> Vec<(PathBuf, bool)> {
+    let Some(sandbox) = &job.sandbox else { return Vec::new() };
+    let mut found: Vec<(PathBuf, bool)> = Vec::new();
+    for argument in &spec.args {
+        let value = match argument.split_once('=') {
+            Some((option, value)) if option.starts_with('-') => value,
+            _ => argument,
+        };
+        let Some(path) = named(value, job) else { continue };
+        let Ok(real) = path.canonicalize() else { continue };
+        // A path with dots is told as what it leads to.
+        let has_dots = path.components().any(|part| part == std::path::Component::ParentDir);
+        let path = if has_dots { real.clone() } else { path };
+        let is_shown = |place: &wharf_sdk::launch::Place| {
+            place.at.as_ref().is_some_and(|at| path.starts_with(at) || at.starts_with(&path))
+        };
+        let is_seen = is_open(sandbox, &real)
+            || sandbox.listed.contains(&real)
+            || sandbox.read.iter().chain(&sandbox.write).any(is_shown);
+        if is_seen || real.parent().is_none() || found.iter().any(|(other, _)| *other == path) {
+            continue;
+        }
+        let holds = |folder: &PathBuf| {
+            let folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+            folder.starts_with(&real) || real.starts_with(&folder)
+        };
+        found.push((path, !private.iter().any(holds)));
+    }
+    found
+}
+
+/// The path that an argument names: an absolute one, or one that begins with a dot or with the home.
+fn named(value: &str, job: &Job) -> Option<PathBuf> {
+    let (first, rest) = value.split_once('/').unwrap_or((value, ""));
+    let path = match first {
+        "" if value.starts_with('/') => PathBuf::from(value),
+        "." | ".." => job.current_dir.join(value),
+        "~" => Path::new(job.env.get("HOME")?).join(rest),
+        _ => return None,
+    };
+    // Collecting the components removes dots at the end.
+    path.is_absolute().then(|| path.components().collect())
 }
 
 fn cache_of_uv(job: &Job) -> Option<PathBuf> {

@@ -24,6 +24,7 @@ mod handle;
 mod hints;
 mod keys;
 mod logs;
+mod mounts;
 mod namespaces;
 mod observe;
 mod package;
@@ -54,6 +55,7 @@ wharf_sdk::export_runtime! {
             Capability::MEMORY,
             Capability::PIDS,
             Capability::PERMISSION_PROFILE,
+            Capability::MOUNTS,
             Capability::PARENT,
             Capability::LOG_TIMESTAMPS,
         ],

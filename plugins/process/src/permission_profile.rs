@@ -2,12 +2,12 @@
 //!
 //! Without a profile, a workload has the network, may read its program and the files that its arguments name (of a script,
 //! its neighbours too), and may write its working directory, as far as none of these holds keys or the host's own files
-//! ([`Guard`]). With a profile, it has the files and the network of the profile. In both cases it also gets the tables of
-//! [`crate::default_access`], a folder of its own for temporary files, and, if it is a package, the folders in which the
-//! package's tool keeps packages.
+//! ([`Guard`]). With a profile, it has the files and the network of the profile. In both cases it also gets what is mounted,
+//! the tables of [`crate::default_access`], a folder of its own for temporary files, and, if it is a package, the folders in
+//! which the package's tool keeps packages.
 use crate::{
-    default_access, environment::of_this_process, guard::Guard, package::Tool, places::Places, registries,
-    runtime::ProcessRuntime, trail::Led,
+    default_access, environment::of_this_process, guard::Guard, mounts, package::Tool, places::Places,
+    registries, runtime::ProcessRuntime, trail::Led,
 };
 use std::{
     collections::BTreeMap,
@@ -85,6 +85,7 @@ impl Running<'_> {
             Some(profile) if profile.privileged => {
                 let how = "the profile says privileged: whatever its user may";
                 weaker.push(Measure { what: "files, network, privileges".to_owned(), how: how.to_owned() });
+                mounts::check_unconfined(self.spec, self.guard, &places, &mut weaker)?;
                 confined.pins = places.pins();
             }
             Some(profile) => {
@@ -102,12 +103,19 @@ impl Running<'_> {
 
     fn without_profile(&self, mut places: Places<'_>) -> Result<(Sandbox, Pins)> {
         let mut sandbox = self.of_everybody(&mut places)?;
-        sandbox.asked = vec!["files".to_owned()];
+        sandbox.asked = vec!["files".to_owned(), READ_INSIDE_WRITE.to_owned()];
+        let mounts = mounts::of(self.spec, self.guard, &places)?;
+        mounts::open(&mounts, Vec::new(), self.guard, &mut places, &mut sandbox)?;
         if let (Some(name), Some(led)) = (&self.spec.working_dir, self.working_dir)
-            && self.guard.lets(&led.path)
+            && !mounts.iter().any(|mount| mount.protects(&led.path))
         {
-            places.grant(Path::new(name), led, true);
+            if self.guard.lets(&led.path) {
+                places.grant(Path::new(name), led, true);
+            } else if self.tool.is_none() {
+                mounts::open_neighbours(Path::new(name), led, self.guard, &mut places, &mut sandbox);
+            }
         }
+        places.keep_what_is_read();
         self.named_files(&mut places);
         self.finish(sandbox, &places)
     }
@@ -135,6 +143,7 @@ impl Running<'_> {
         sandbox.asked =
             ["files", "truncation", "network", NAMESPACES, READ_INSIDE_WRITE].map(str::to_owned).to_vec();
         let mut granted = Vec::new();
+        let mounts = mounts::of(self.spec, self.guard, &places)?;
         for (field, given, is_written) in [
             ("permission_profile.read", &profile.read, false),
             ("permission_profile.write", &profile.write, true),
@@ -145,7 +154,8 @@ impl Running<'_> {
                 granted.push((field, given, name, led.path));
             }
         }
-        let open: Vec<PathBuf> = granted.iter().map(|(.., path)| path.clone()).collect();
+        let mounted = mounts.iter().filter(|mount| mount.at.is_none()).map(|mount| mount.led.path.clone());
+        let open: Vec<PathBuf> = granted.iter().map(|(.., path)| path.clone()).chain(mounted).collect();
         for (field, given, name, path) in &granted {
             if let Some(keys) = self.guard.unnamed_keys(name, path, &open) {
                 let message = format!(
@@ -156,9 +166,10 @@ impl Running<'_> {
                 return Err(Error::invalid(message));
             }
         }
-        places.keep_what_is_read();
         // A folder that the user named is not hidden, and neither are folders in it.
-        sandbox.hidden.retain(|hidden| !open.iter().any(|open| hidden.starts_with(open)));
+        sandbox.hidden.retain(|hidden| !granted.iter().any(|(.., open)| hidden.starts_with(open)));
+        mounts::open(&mounts, open, self.guard, &mut places, &mut sandbox)?;
+        places.keep_what_is_read();
         sandbox.network = self.network(profile, weaker)?;
         self.finish(sandbox, &places)
     }

@@ -37,6 +37,8 @@ struct Found {
     is_kept: bool,
     /// Whether the file that the name leads to may be opened for this reason.
     is_let: bool,
+    /// The other place at which the workload sees it.
+    at: Option<PathBuf>,
 }
 
 impl Found {
@@ -131,22 +133,37 @@ impl<'a> Places<'a> {
     pub(crate) fn own(&mut self, name: PathBuf, path: PathBuf) {
         let led = Led { path, is_fixed: true, links: Vec::new() };
         let (reason, is_written) = (Reason::Own, true);
-        self.found.push(Found { name, led, reason, is_written, is_kept: false, is_let: true });
+        self.found.push(Found { name, led, reason, is_written, is_kept: false, is_let: true, at: None });
     }
 
     /// Adds a name that the specification opens. The caller has checked it with [`Self::led`], so a name that leads
     /// elsewhere is refused before.
     pub(crate) fn grant(&mut self, name: &Path, led: &Led, is_written: bool) {
+        self.mount(name, led, is_written, None);
+    }
+
+    /// The same, shown at another place if `at` names one.
+    pub(crate) fn mount(&mut self, name: &Path, led: &Led, is_written: bool, at: Option<&Path>) {
         let (name, led, reason) = (name.to_owned(), led.clone(), Reason::Granted);
-        self.found.push(Found { name, led, reason, is_written, is_kept: false, is_let: true });
+        let at = at.map(Path::to_owned);
+        self.found.push(Found { name, led, reason, is_written, is_kept: false, is_let: true, at });
+    }
+
+    /// Adds an entry of a folder that is not opened as a whole, where it is no link. `path` is the entry without links.
+    pub(crate) fn part(&mut self, name: PathBuf, path: &Path, is_written: bool) {
+        self.add(name, Reason::Derived, is_written, |_, led| led.path == path);
     }
 
     /// Protects places that are granted for reading from writing, where they lie inside of places that are granted for
     /// writing.
     pub(crate) fn keep_what_is_read(&mut self) {
-        let granted = self.found.iter().filter(|found| found.reason == Reason::Granted);
+        let is_opened = |found: &&Found| {
+            found.reason == Reason::Granted || found.reason == Reason::Derived && found.is_written
+        };
+        let granted = self.found.iter().filter(is_opened).filter(|found| found.at.is_none());
         let granted: Vec<_> = granted.map(|found| (found.led.path.clone(), found.is_written)).collect();
-        for found in self.found.iter_mut().filter(|found| found.reason == Reason::Granted) {
+        let shown_where_it_is = |found: &&mut Found| found.reason == Reason::Granted && found.at.is_none();
+        for found in self.found.iter_mut().filter(shown_where_it_is) {
             if !found.is_written && !granted.contains(&(found.led.path.clone(), true)) {
                 let around = granted.iter().filter(|(path, _)| *path != found.led.path);
                 let around = around.filter(|(path, _)| found.led.path.starts_with(path));
@@ -159,7 +176,8 @@ impl<'a> Places<'a> {
     /// Adds the working directory. It is entered, whether it is opened or not.
     pub(crate) fn held(&mut self, name: &Path, led: &Led) {
         let (name, led, reason) = (name.to_owned(), led.clone(), Reason::Entered);
-        self.found.push(Found { name, led, reason, is_written: false, is_kept: false, is_let: true });
+        let is_written = false;
+        self.found.push(Found { name, led, reason, is_written, is_kept: false, is_let: true, at: None });
     }
 
     /// Resolves a name that the specification opens, or the working directory.
@@ -192,7 +210,7 @@ impl<'a> Places<'a> {
         paths.extend(self.searched.iter().filter_map(|(name, path)| recorded(Path::new(name), path)));
         let others = others.into_iter().filter(is_recorded);
         let fixed = others.filter_map(|found| recorded(&found.name, &found.led.path)).collect();
-        Pins { paths, fixed, search_path: None }
+        Pins { paths, fixed, closed: Vec::new(), search_path: None }
     }
 
     /// The places to open, for reading and for writing.
@@ -268,7 +286,7 @@ impl<'a> Places<'a> {
         }
         let led = self.trail.lead(&name)?;
         let is_let = lets(self.guard, &led);
-        self.found.push(Found { name, led, reason, is_written, is_kept: false, is_let });
+        self.found.push(Found { name, led, reason, is_written, is_kept: false, is_let, at: None });
         Some(())
     }
 
@@ -301,6 +319,7 @@ fn place(found: &Found) -> Place {
         path: found.led.path.clone(),
         system: found.reason == Reason::System,
         kept: found.is_kept,
+        at: found.at.clone(),
     }
 }
 

@@ -168,7 +168,7 @@ impl Runtime for ProcessRuntime {
         let job = self.job(spec)?;
         // Names that are pinned have been through `pin`, which has warned.
         if spec.pinned.is_none() {
-            warn_of_missing_files(&job);
+            warn_of_missing_files(spec, &job);
         }
         Ok(())
     }
@@ -274,8 +274,19 @@ impl Pin for ProcessRuntime {
         }
         // A job is made for it, so all that `validate` and `deploy` refuse is refused here, too.
         let (job, mut pins) = self.job_and_pins(&spec)?;
-        warn_of_missing_files(&job);
         pins.search_path = Some(search_path);
+        warn_of_missing_files(&spec, &job);
+        for (path, can_be_opened) in hints::closed_paths(&spec, &job, &self.private_dirs) {
+            let path = path.display().to_string();
+            if can_be_opened && !path.contains(':') {
+                pins.closed.push(path);
+            } else if !can_be_opened {
+                tracing::warn!(
+                    "'{path}' of the arguments holds files of wharf's own and is closed to the workload: name folders beside \
+                     them, and open them with -v PATH"
+                );
+            }
+        }
         Ok(pins)
     }
 }
@@ -297,9 +308,9 @@ impl Attach for ProcessRuntime {
     }
 }
 
-/// Warns of files that a well-known program will look for in vain.
-fn warn_of_missing_files(job: &Job) {
-    if let Some(hint) = hints::of(job) {
+/// Warns of files that a program will look for in vain.
+fn warn_of_missing_files(spec: &WorkloadSpec, job: &Job) {
+    for hint in hints::of(job).into_iter().chain(hints::of_closed_folder(spec, job)) {
         tracing::warn!("{hint}");
     }
 }

@@ -27,6 +27,10 @@ pub struct Place {
     /// It lies inside of a writable place, but may only be read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
+    /// The place in the workload's view where it is shown instead of at `path`, without a link. It needs mounts of the
+    /// workload's own, and exists, or lies in a folder that is hidden or the workload's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<PathBuf>,
 }
 
 /// The files and the network that a workload may use; everything else is out of its reach.
@@ -37,6 +41,10 @@ pub struct Sandbox {
     pub read: Vec<Place>,
     /// Files and folders that it may also write. A device among them can only be read and written.
     pub write: Vec<Place>,
+    /// The folders among the hidden ones whose entries it may list, as far as they are visible to it. They are not listed where
+    /// nothing can be hidden.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listed: Vec<PathBuf>,
     /// The ports that it may connect to and listen on.
     pub network: Network,
     /// Folders whose contents are hidden from it, except for what is in these lists. Only where it has namespaces of its

@@ -22,4 +22,8 @@ pub struct Pins {
     /// come from a boot or a timer that has another PATH.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search_path: Option<String>,
+    /// Paths that exist, that arguments name, and that are closed to the workload, although it could be given them. The host
+    /// tells them to its user, and does not keep them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed: Vec<String>,
 }

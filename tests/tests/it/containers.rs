@@ -109,8 +109,8 @@ fn r02_docker_podman_and_processes_run_side_by_side() {
         host.ok(&["start", name]);
         assert_eq!(add(url), "5", "{name}");
     }
-    let refused = host.wharf(&["run", "--volume", "/tmp:/data", &demo_server()]);
-    assert!(refused.code != 0 && refused.stderr.contains("mounts"), "a plain process has none: {refused:?}");
+    let refused = host.wharf(&["run", "--ulimit", "nofile=64", &demo_server()]);
+    assert!(refused.code != 0 && refused.stderr.contains("ulimits"), "a plain process has none: {refused:?}");
     host.ok(&["rm", "--all"]);
     assert_eq!((containers(&docker), containers(&podman)), (vec![], vec![]));
     assert_eq!(host.leftovers(), Vec::<String>::new());

@@ -7,6 +7,7 @@ mod git;
 mod kept;
 mod limits;
 mod modes;
+mod mounts;
 mod nesting;
 mod paths;
 mod told;

@@ -64,9 +64,14 @@ pub(crate) fn arrange(spec: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
     // Opened before anything is hidden.
     for seen in outermost_first(&spec.places) {
         let (path, writable) = (seen.path(), seen.is_written);
-        // Only notes the links on the way; the file that is shown is the opened one.
-        let _ = paths.real(&seen.place.name);
+        if seen.place.at.is_some() {
+            check_place(&actions, path)?;
+        } else {
+            // Only notes the links on the way; the file that is shown is the opened one.
+            let _ = paths.real(&seen.place.name);
+        }
         let needed = match nearest(&actions, path, true) {
+            _ if seen.place.at.is_some() => true,
             Some((at, MountAction::Shown { .. })) if at == path => false,
             Some((_, MountAction::Shown { writable: true, .. })) => seen.place.kept,
             Some((_, MountAction::Hidden | MountAction::Private)) => true,
@@ -100,6 +105,16 @@ pub(crate) fn arrange(spec: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
     mount("proc", "/proc", "proc", flags, None)
         .map_err(|error| format!("/proc cannot be mounted: {error}"))?;
     check_kept(spec, &actions)
+}
+
+/// Fails unless a place where something else is shown exists, or is made in a folder that only the workload sees: nothing is
+/// made in folders of this machine.
+fn check_place(actions: &BTreeMap<PathBuf, MountAction>, at: &Path) -> Result<(), SetUpError> {
+    let is_own = matches!(nearest(actions, at, false), Some((_, MountAction::Hidden | MountAction::Private)));
+    if is_own || unlinked::open(at).is_ok() {
+        return Ok(());
+    }
+    Err(format!("'{}' does not exist, and cannot be made for the workload alone", at.display()).into())
 }
 
 /// Mounts every folder onto itself that lies between a read-only place and the writable place around it. Without that, the

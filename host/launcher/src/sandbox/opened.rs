@@ -103,8 +103,9 @@ impl Seen {
         if is_same { Ok(opened) } else { Err(Exchanged(self.place.path.clone())) }
     }
 
+    /// Where the workload sees it.
     pub(crate) fn path(&self) -> &Path {
-        &self.place.path
+        self.place.at.as_ref().unwrap_or(&self.place.path)
     }
 }
 
@@ -114,7 +115,7 @@ mod tests {
     use std::{fs, os::unix::fs::symlink};
 
     fn place(path: &Path) -> Place {
-        Place { name: path.to_owned(), path: path.to_owned(), system: false, kept: false }
+        Place { name: path.to_owned(), path: path.to_owned(), system: false, kept: false, at: None }
     }
 
     #[test]

@@ -177,6 +177,12 @@ impl<'a> Plan<'a> {
         {
             ruleset = self.allow(ruleset, opened, AccessFs::from_read(ABI::V1))?;
         }
+        // Visible there is only what the workload may read anyway.
+        for folder in self.sandbox.listed.iter().filter(|folder| self.sandbox.hidden.contains(folder)) {
+            if let Ok(opened) = unlinked::open(folder) {
+                ruleset = self.allow(ruleset, opened, AccessFs::ReadDir.into())?;
+            }
+        }
         Ok(ruleset)
     }
 

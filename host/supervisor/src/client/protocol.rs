@@ -198,6 +198,12 @@ pub trait Progress: Send {
     fn warn(&mut self, message: &str) {
         self.step(message);
     }
+    /// A path of this machine that an argument names, and that the workload will not see, although it could be opened to it.
+    fn closed(&mut self, path: &str) {
+        self.warn(&format!(
+            "'{path}', which an argument names, is closed to the workload; a volume opens it"
+        ));
+    }
     /// The part that is done, and the whole, in bytes.
     fn amount(&mut self, message: &str, done: u64, total: u64) {
         let _ = (message, done, total);

@@ -169,7 +169,7 @@ async fn what_cannot_be_honoured_is_refused_by_field_before_anything_is_made() {
         WorkloadSpec { permission_profile: Some(profile), ..good.clone() }
     };
     let refused = [
-        ("mounts", WorkloadSpec { mounts: vec!["/a:/b".to_owned()], ..good.clone() }),
+        ("mounts", WorkloadSpec { mounts: vec!["volume:/b".to_owned()], ..good.clone() }),
         (
             "permission_profile.network.outbound.allow_host",
             profile(r#"{"network":{"outbound":{"allow_host":["a.example"]}}}"#),

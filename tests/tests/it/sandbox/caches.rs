@@ -1,10 +1,10 @@
 //! One package tries to spoil the files of another: with a tool that does what an evil package would do.
 use super::{assert_all, file, hosts};
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
 use wharf_tests::host::{Host, Said, built, demo_server};
 
 /// Stands for npx and uvx: writes to its caches, makes its attempts, and serves.
-fn evil_tool(host: &Host, name: &str) {
+pub(super) fn evil_tool(host: &Host, name: &str) {
     let text = format!(
         "#!/bin/sh\n\
          for cache in $npm_config_cache $UV_CACHE_DIR $UV_PYTHON_INSTALL_DIR $UV_TOOL_DIR; do\n\
@@ -25,12 +25,18 @@ fn evil_tool(host: &Host, name: &str) {
 
 /// Runs this as a workload, where the tool is the first in PATH.
 fn try_to_run(host: &Host, args: &[&str]) -> Said {
-    let mut command = host.command(&[&["run", "--name", "package"][..], args].concat());
+    let command = host.command(&[&["run", "--name", "package"][..], args].concat());
+    Said::of(&with_tools(host, command).output().unwrap())
+}
+
+/// A command with the tools first in its PATH.
+pub(super) fn with_tools(host: &Host, mut command: Command) -> Command {
     let usual = command.get_envs().find_map(|(name, value)| (name == "PATH").then_some(value?.to_owned()));
     let mut path = host.path("tools").into_os_string();
     path.push(":");
     path.push(usual.unwrap());
-    Said::of(&command.env("PATH", path).output().unwrap())
+    command.env("PATH", path);
+    command
 }
 
 /// Runs a package with the tool; returns its report and its caches.

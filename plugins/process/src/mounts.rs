@@ -1,0 +1,253 @@
+//! The paths that a specification mounts: `PATH:PATH[:ro]` opens a file or folder where it is, `HOST:PATH[:ro]` shows it at
+//! another place, which takes mounts of the workload's own. [`crate::permission_profile`] asks for them.
+//!
+//! A folder that holds keys, or where they would lie, is opened in parts: its entries that hold none, without links and without those whose names
+//! begin with a dot. Nothing can be made in the folder itself then: not the keys either that are not there yet.
+use crate::{guard::Guard, places::Places, trail::Led};
+use std::{
+    fs,
+    path::{Component, Path, PathBuf},
+};
+use wharf_sdk::{Error, Measure, Mount, Result, WorkloadSpec, launch::Sandbox};
+
+/// The field of errors about mounts.
+const FIELD: &str = "mounts";
+/// The number of parts in which a folder is opened: each is a descriptor and a rule.
+const PARTS_MAX: usize = 96;
+
+/// A mount, and where its source leads.
+#[derive(Debug)]
+pub(crate) struct Mounted {
+    /// The source, as it was named.
+    pub(crate) name: PathBuf,
+    /// Where that name leads.
+    pub(crate) led: Led,
+    /// The workload may write it.
+    pub(crate) is_written: bool,
+    /// The place where it is shown, if that is another one.
+    pub(crate) at: Option<PathBuf>,
+}
+
+impl Mounted {
+    /// Whether it lets a path be read and not be written.
+    pub(crate) fn protects(&self, path: &Path) -> bool {
+        !self.is_written && self.at.is_none() && path.starts_with(&self.led.path)
+    }
+}
+
+/// The source of a mount that a workload may write.
+pub(crate) fn written_source(text: &str) -> Option<&str> {
+    Mount::parse(text).ok().filter(|mount| !mount.read_only).map(|mount| mount.source)
+}
+
+/// All mounts of a specification.
+///
+/// # Errors
+/// One of them cannot be honoured, holds files of the host's, does not exist, or leads elsewhere than when the workload was
+/// created.
+pub(crate) fn of(spec: &WorkloadSpec, guard: &Guard, places: &Places<'_>) -> Result<Vec<Mounted>> {
+    spec.mounts.iter().map(|text| mounted(text, guard, places)).collect()
+}
+
+fn mounted(text: &str, guard: &Guard, places: &Places<'_>) -> Result<Mounted> {
+    let mount = Mount::parse(text)
+        .map_err(|why| Error::invalid(format!("the mount '{text}' {why}; write PATH or PATH:ro")))?;
+    let (name, target) = (Path::new(mount.source), Path::new(mount.target));
+    if !name.is_absolute() {
+        let message = format!(
+            "the mount '{text}' names a volume, and a plain process has none; for a folder write ./{}",
+            mount.source
+        );
+        return Err(Error::unsupported(FIELD, message));
+    }
+    let Some(led) = places.led(name)? else {
+        let message = format!("'{}', which is to be opened, does not exist", mount.source);
+        return Err(Error::precondition(message));
+    };
+    if guard.is_hosts(&led.path) {
+        let message = format!(
+            "'{}' holds files of wharf's own, which no workload may have; name folders beside them",
+            mount.source
+        );
+        return Err(Error::invalid(message));
+    }
+    let at = (name != target).then(|| target.to_owned());
+    if let Some(at) = &at {
+        check_target(text, &mount, at, places)?;
+    }
+    Ok(Mounted { name: name.to_owned(), led, is_written: !mount.read_only, at })
+}
+
+/// Refuses a place that the workload's view cannot have: nothing is made in folders of this machine for it.
+fn check_target(text: &str, mount: &Mount<'_>, at: &Path, places: &Places<'_>) -> Result<()> {
+    let is_plain = at.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    // A name that does not exist yet is made in a folder of the workload's own, or not at all, which the launcher decides.
+    let is_itself = places.trail.lead(at).is_none_or(|led| led.path == at);
+    if is_plain && is_itself && at.parent().is_some() {
+        return Ok(());
+    }
+    let message = format!(
+        "the mount '{text}' cannot be honoured: '{}' is no place without links and dots; write '{}', which opens it where \
+         it is",
+        mount.target, mount.source
+    );
+    Err(Error::unsupported(FIELD, message))
+}
+
+/// The error where a mount at another place cannot be had, because of the reason.
+pub(crate) fn not_elsewhere(reason: &str) -> Error {
+    let message = format!(
+        "a mount at another place (HOST:PATH) needs mounts of the workload's own, which cannot be made here ({reason}); a \
+         mount of PATH alone opens it where it is"
+    );
+    Error::unsupported(FIELD, message)
+}
+
+/// Opens what is mounted. `granted` are the paths that a profile opens.
+///
+/// # Errors
+/// A mount would open keys that nobody has named, and they cannot be left out.
+pub(crate) fn open(
+    mounts: &[Mounted],
+    mut granted: Vec<PathBuf>,
+    guard: &Guard,
+    places: &mut Places<'_>,
+    sandbox: &mut Sandbox,
+) -> Result<()> {
+    granted.extend(mounts.iter().filter(|mount| mount.at.is_none()).map(|mount| mount.led.path.clone()));
+    for Mounted { name, led, is_written, at } in mounts {
+        if let Some(keys) = guard.unnamed_around(name, &led.path) {
+            let (name, keys) = (name.display(), keys.display());
+            let message = format!(
+                "the mount of '{name}' would open '{keys}', where keys and tokens are; name that itself"
+            );
+            return Err(Error::invalid(message));
+        }
+        if !guard.is_around(&led.path) {
+            places.mount(name, led, *is_written, at.as_deref());
+            if at.is_none() {
+                sandbox.hidden.retain(|hidden| !hidden.starts_with(&led.path));
+            }
+            continue;
+        }
+        let parts = if at.is_none() { parts(name, &led.path, guard) } else { None };
+        let Some(mut parts) = parts else {
+            let message = format!(
+                "'{}' holds keys or a home, and is opened without them only where it is, and if it has at most {PARTS_MAX} \
+                 other entries; name folders in it",
+                name.display()
+            );
+            return Err(Error::invalid(message));
+        };
+        // What another mount names is opened as that one says.
+        parts.retain(|(_, part)| !granted.contains(part));
+        split(&led.path, parts, *is_written, places, sandbox);
+    }
+    Ok(())
+}
+
+/// Opens the parts of a folder that is closed as a whole, and that a workload runs in: it finds the neighbours of its
+/// script, and writes none of them.
+pub(crate) fn open_neighbours(
+    name: &Path,
+    led: &Led,
+    guard: &Guard,
+    places: &mut Places<'_>,
+    sandbox: &mut Sandbox,
+) {
+    if guard.may_be_split(&led.path)
+        && let Some(parts) = parts(name, &led.path, guard)
+    {
+        split(&led.path, parts, false, places, sandbox);
+    }
+}
+
+/// Opens parts of a folder, which itself is hidden and can be listed.
+fn split(
+    folder: &Path,
+    parts: Vec<(PathBuf, PathBuf)>,
+    is_written: bool,
+    places: &mut Places<'_>,
+    sandbox: &mut Sandbox,
+) {
+    for (name, path) in parts {
+        places.part(name, &path, is_written);
+    }
+    sandbox.hidden.push(folder.to_owned());
+    sandbox.listed.push(folder.to_owned());
+}
+
+/// Checks the mounts of a workload that sees everything where it is: one that it may only read is not enforced.
+///
+/// # Errors
+/// A mount cannot be honoured, and may not be left out.
+pub(crate) fn check_unconfined(
+    spec: &WorkloadSpec,
+    guard: &Guard,
+    places: &Places<'_>,
+    weaker: &mut Vec<Measure>,
+) -> Result<()> {
+    for mount in of(spec, guard, places)? {
+        if mount.at.is_some() {
+            return Err(not_elsewhere("its profile says privileged"));
+        }
+        if !mount.is_written {
+            let why = "a privileged process writes what its user may";
+            spec.leave_out(FIELD, "by the runtime 'process'", why, weaker)?;
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a folder that hold neither keys nor files of the host's, as they are named and without links; of an entry
+/// that holds some, its own entries. None if there are too many.
+fn parts(name: &Path, path: &Path, guard: &Guard) -> Option<Vec<(PathBuf, PathBuf)>> {
+    let mut found = Vec::new();
+    let mut folders = vec![(name.to_owned(), path.to_owned())];
+    while let Some((name, path)) = folders.pop() {
+        // A folder that cannot be listed has no parts.
+        for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+            let (file, Ok(kind)) = (entry.file_name(), entry.file_type()) else { continue };
+            if kind.is_symlink() || file.as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let (name, path) = (name.join(&file), path.join(&file));
+            if guard.lets(&path) {
+                found.push((name, path));
+            } else if kind.is_dir() && guard.may_be_split(&path) {
+                folders.push((name, path));
+            }
+            if found.len() + folders.len() > PARTS_MAX {
+                return None;
+            }
+        }
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeMap, os::unix::fs::symlink};
+
+    #[test]
+    fn a_folder_with_keys_has_the_parts_that_hold_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in [".ssh", ".cache", "docs", "snap", "share/state", "share/fonts"] {
+            fs::create_dir_all(home.join(name)).unwrap();
+        }
+        fs::File::create(home.join("server.py")).unwrap();
+        symlink("docs", home.join("link")).unwrap();
+        let env = BTreeMap::from([("HOME".to_owned(), home.display().to_string())]);
+        let guard = Guard::new(&env, &[], &[home.join("share/state")]);
+        let mut found: Vec<_> =
+            parts(&home, &home, &guard).unwrap().into_iter().map(|(_, path)| path).collect();
+        found.sort();
+        assert_eq!(found, ["docs", "server.py", "share/fonts"].map(|name| home.join(name)));
+        for number in 0..PARTS_MAX {
+            fs::File::create(home.join(format!("file-{number}"))).unwrap();
+        }
+        assert!(parts(&home, &home, &guard).is_none(), "each part costs a descriptor");
+    }
+}

@@ -1,0 +1,268 @@
+//! What is opened with `-v`, what stays closed below it, and what is told about paths that are closed.
+use super::{
+    assert_all, attempts,
+    caches::{evil_tool, with_tools},
+    file, hosts,
+    paths::{all_hosts, assert_refused, exchange, folder},
+    try_to_run,
+};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
+use std::{fs, fs::File};
+use wharf_tests::host::{Host, Said, built, demo_server};
+
+/// Runs a command in the home of the host's user.
+fn run_at_home(host: &Host, args: &[&str]) -> Said {
+    Said::of(&host.command(args).current_dir(host.path("home")).output().unwrap())
+}
+
+/// Runs a command on a terminal, where its user types this answer; returns what the terminal shows, and whether it
+/// succeeded. Its result goes elsewhere.
+fn on_terminal(mut command: Command, answer: &str) -> (String, bool) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let path = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+    let flags = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
+    let theirs = File::options().read(true).write(true).custom_flags(flags).open(path).unwrap();
+    command.stdin(theirs.try_clone().unwrap()).stdout(Stdio::null()).stderr(theirs);
+    let mut child = command.spawn().unwrap();
+    // Its descriptors of the other end must be closed here for the reading to end.
+    drop(command);
+    let mut ours = File::from(ours);
+    ours.write_all(answer.as_bytes()).unwrap();
+    let mut text = Vec::new();
+    // Linux reports the end of a terminal as EIO.
+    let _ = ours.read_to_end(&mut text);
+    (String::from_utf8_lossy(&text).into_owned(), child.wait().unwrap().success())
+}
+
+#[test]
+fn a_mounted_path_is_written_and_one_that_is_read_only_is_not() {
+    for host in all_hosts() {
+        let (paper, other) = (file(&host, "home/docs/paper"), file(&host, "home/other/paper"));
+        let docs = host.path("home/docs").display().to_string();
+        let (new, read_only) = (format!("{docs}/new"), format!("{docs}:ro"));
+        let said = attempts(&host, &["-v", &docs], &["read", &paper, "create", &new, "read", &other]);
+        assert_all(&said, true, &["read", &paper, "create", &new]);
+        assert_all(&said, false, &["read", &other]);
+        let changes = ["create", &new, "cut", &paper, "create", &format!("{docs}/newer")];
+        let said = attempts(&host, &["-v", &read_only], &[&["read", &paper][..], &changes].concat());
+        assert_all(&said, true, &["read", &paper]);
+        assert_all(&said, false, &changes);
+        assert_eq!(fs::read_to_string(&paper).unwrap(), "the contents of a file");
+        // A profile does not take it away.
+        let options = ["--permission-profile", "network", "--allow-weaker", "-v", &read_only];
+        assert_all(&attempts(&host, &options, &["read", &paper]), true, &["read", &paper]);
+    }
+}
+
+#[test]
+fn a_mount_is_recorded_shown_edited_and_exported_as_that_of_a_container_is() {
+    let host = Host::new();
+    file(&host, "home/docs/paper");
+    let docs = host.path("home/docs").display().to_string();
+    // A shell that is not there has put no home in.
+    host.run(&["--name", "files", "-v", "~/docs:ro", &demo_server()]);
+    let recorded = |name: &str| host.run_config(name)["volumes"].clone();
+    assert_eq!(recorded("files"), serde_json::json!([format!("{docs}:{docs}:ro")]));
+    let opened = |list: &str| {
+        let status = host.ok(&["status", "files", "--format", "json"]);
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        status["confinement"]["paths"][list].to_string()
+    };
+    assert!(opened("read").contains(&docs) && !opened("write").contains(&docs));
+    host.ok(&["edit", "files", "-v", &docs]);
+    assert_eq!(recorded("files"), serde_json::json!([format!("{docs}:{docs}")]));
+    assert!(opened("write").contains(&docs));
+    let exported = host.path("files.json");
+    File::create(&exported).unwrap().write_all(host.ok(&["export", "files"]).as_bytes()).unwrap();
+    host.run(&["--from-config", &exported.display().to_string(), "--name", "copy"]);
+    assert_eq!(recorded("copy"), recorded("files"));
+}
+
+#[test]
+fn a_mount_at_another_place_is_seen_there_or_refused_by_name() {
+    for host in hosts() {
+        let paper = file(&host, "home/docs/paper");
+        let docs = host.path("home/docs").display().to_string();
+        for place in ["/tmp/shown".to_owned(), host.path("home/shown").display().to_string()] {
+            let (there, new) = (format!("{place}/paper"), format!("{place}/new"));
+            let volume = format!("{docs}:{place}");
+            let said = attempts(&host, &["-v", &volume], &["read", &there, "create", &new, "read", &paper]);
+            assert_all(&said, true, &["read", &there, "create", &new]);
+            assert_all(&said, false, &["read", &paper]);
+            assert!(!fs::exists(&place).unwrap(), "nothing is made on this machine");
+            let said = attempts(&host, &["-v", &format!("{volume}:ro")], &["read", &there, "create", &new]);
+            assert_all(&said, true, &["read", &there]);
+            assert_all(&said, false, &["create", &new]);
+        }
+        let said = host.wharf(&["run", "-v", &format!("{docs}:/no-such-place-for-wharf"), &demo_server()]);
+        assert!(said.code != 0 && said.stderr.contains("mount of PATH alone"), "{said:?}");
+        assert!(!fs::exists("/no-such-place-for-wharf").unwrap());
+    }
+    for host in hosts().into_iter().map(Host::without_namespaces) {
+        let docs = folder(&host, "home/docs");
+        let said = host.wharf(&["run", "-v", &format!("{docs}:/tmp/shown"), &demo_server()]);
+        assert!(said.code != 0 && said.stderr.contains("mount of PATH alone"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_mount_that_makes_no_sense_is_refused_before_anything_is_made() {
+    let host = Host::new();
+    let state = host.path("state").display().to_string();
+    for (volume, named) in [
+        ("/no/such/folder:ro", "does not exist"),
+        ("data:/data", "a plain process has none"),
+        ("/usr:/etc/../x", "without links and dots"),
+        (&state, "files of wharf's own"),
+        ("/", "files of wharf's own"),
+    ] {
+        let said = host.wharf(&["run", "-v", volume, &demo_server()]);
+        assert!(said.code != 0 && said.stderr.contains(named), "{volume}: {said:?}");
+    }
+    assert_eq!(host.list(), Vec::<serde_json::Value>::new());
+}
+
+#[test]
+fn a_mounted_folder_that_became_a_link_is_not_opened() {
+    for host in all_hosts() {
+        let secret = file(&host, "home/secrets/paper");
+        let docs = folder(&host, "home/docs");
+        let said = try_to_run(&host, "reader", &["-v", &docs], &["read", &secret]);
+        assert_eq!(said.code, 0, "{said:?}");
+        assert_all(&host.ok(&["logs", "reader"]), false, &["read", &secret]);
+        host.ok(&["stop", "reader"]);
+        exchange(&docs, &host.path("home/secrets"));
+        assert_refused(&host, "reader", &docs);
+    }
+}
+
+#[test]
+fn keys_below_a_mount_stay_closed_unless_they_are_mounted_themselves() {
+    let bare = hosts().into_iter().map(|host| (host.without_namespaces(), false));
+    for (host, has_namespaces) in hosts().into_iter().map(|host| (host, true)).chain(bare) {
+        let key = file(&host, "home/.ssh/id_ed25519");
+        let settings = file(&host, "home/.profile");
+        let paper = file(&host, "home/docs/paper");
+        let home = host.path("home").display().to_string();
+        let (new, planted) = (format!("{home}/docs/new"), format!("{home}/.netrc"));
+        let closed = ["read", &key, "read", &settings, "create", &planted];
+        let open = ["read", &paper, "create", &new];
+        let said = attempts(&host, &["-v", &home], &[&closed[..], &open, &["list", &home]].concat());
+        assert_all(&said, false, &closed);
+        assert_all(&said, true, &open);
+        assert_all(&said, has_namespaces, &["list", &home]);
+        let keys = format!("{home}/.ssh:ro");
+        let said = attempts(&host, &["-v", &home, "-v", &keys], &["read", &key, "create", &key]);
+        assert_all(&said, true, &["read", &key]);
+        assert_all(&said, false, &["create", &key]);
+        // What another mount says of a part counts for that part.
+        let kept = format!("{home}/docs:ro");
+        let said = attempts(&host, &["-v", &home, "-v", &kept], &["read", &paper, "create", &new]);
+        assert_all(&said, true, &["read", &paper]);
+        assert_all(&said, false, &["create", &new]);
+    }
+}
+
+#[test]
+fn a_path_in_an_argument_that_is_closed_is_told_before_the_start_with_the_option_that_opens_it() {
+    let host = Host::new();
+    file(&host, "home/docs/paper");
+    let docs = host.path("home/docs").display().to_string();
+    let option = format!("-v {docs}:ro");
+    for argument in [docs.clone(), format!("--root={docs}"), "~/docs".to_owned(), "../home/docs".to_owned()] {
+        let said = host.wharf(&["run", "--name", "told", &demo_server(), &argument]);
+        assert!(said.code == 0 && said.stderr.contains(&option), "{argument}: {said:?}");
+        host.ok(&["rm", "told"]);
+    }
+    let said = host.wharf(&["run", "--name", "open", "-v", &docs, &demo_server(), &docs]);
+    assert!(said.code == 0 && !said.stderr.contains("closed"), "{said:?}");
+    let said = host.wharf(&["run", "--name", "here", &demo_server(), ".", "/usr", "/no/such/path", "docs"]);
+    assert!(said.code == 0 && !said.stderr.contains("closed"), "{said:?}");
+    // If the server does not get ready, this may be why.
+    let server = host.script("fails", "echo no such folder >&2; exit 1");
+    let said = host.wharf(&["run", "--restart", "no", &server, &docs]);
+    let hint = format!("hint: '{docs}' is closed to the server; to open it: {option}");
+    assert!(said.code != 0 && said.stderr.contains(&hint), "{said:?}");
+}
+
+#[test]
+fn on_a_terminal_a_closed_path_is_asked_for_and_opened_as_its_user_says() {
+    let host = Host::new();
+    file(&host, "home/docs/paper");
+    let docs = host.path("home/docs").display().to_string();
+    let volumes = |options: &str| serde_json::json!([format!("{docs}:{docs}{options}")]);
+    for (answer, recorded) in [
+        ("r\n", volumes(":ro")),
+        ("w\n", volumes("")),
+        ("n\n", serde_json::Value::Null),
+        ("\n", serde_json::Value::Null),
+    ] {
+        let command = host.command(&["run", "--name", "asked", &demo_server(), &docs]);
+        let (said, succeeded) = on_terminal(command, answer);
+        assert!(succeeded && said.contains("Open it to read [r]"), "{answer:?}: {said}");
+        assert!(!said.contains("to open it: -v"), "it was asked: {said}");
+        assert_eq!(host.run_config("asked")["volumes"], recorded, "{answer:?}");
+        host.ok(&["rm", "asked"]);
+    }
+}
+
+#[test]
+fn a_server_that_is_run_from_a_home_is_told_so_and_reads_what_lies_there_openly() {
+    for host in hosts() {
+        let (key, settings) = (file(&host, "home/.ssh/id_ed25519"), file(&host, "home/.profile"));
+        let paper = file(&host, "home/docs/paper");
+        let home = host.path("home").display().to_string();
+        let (new, planted) = (format!("{home}/docs/new"), format!("{home}/new"));
+        let closed = ["read", &key, "read", &settings, "create", &new, "create", &planted];
+        let open = ["read", &paper, "list", &home];
+        let tried: Vec<String> =
+            [&closed[..], &open].concat().iter().map(|part| format!("'{part}'")).collect();
+        let text =
+            format!("{} {} >&2\nexec {}", built("wharf-escape").display(), tried.join(" "), demo_server());
+        let server = host.script("tries", &text);
+        let said = run_at_home(&host, &["run", "--name", "tries", &server]);
+        assert!(said.code == 0 && said.stderr.contains(&format!("'{home}', which it runs in")), "{said:?}");
+        assert!(said.stderr.contains("-v PATH"), "{said:?}");
+        let logs = host.ok(&["logs", "tries"]);
+        assert_all(&logs, false, &closed);
+        assert_all(&logs, true, &open);
+        // Elsewhere there is nothing to tell.
+        let said = host.wharf(&["run", "--name", "elsewhere", &demo_server()]);
+        assert!(said.code == 0 && !said.stderr.contains("which it runs in"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_package_that_is_run_from_a_home_gets_nothing_of_it_without_a_word() {
+    for host in hosts() {
+        evil_tool(&host, "npx");
+        let paper = file(&host, "home/docs/paper");
+        let attempts = format!("ATTEMPTS=read {paper}");
+        let mut command = host.command(&["run", "--name", "package", "-e", &attempts, "npx", "-y", "pkg"]);
+        command.current_dir(host.path("home"));
+        let said = Said::of(&with_tools(&host, command).output().unwrap());
+        assert!(said.code == 0 && !said.stderr.contains("which it runs in"), "{said:?}");
+        assert_all(&host.ok(&["logs", "package"]), false, &["read", &paper]);
+        host.ok(&["rm", "package"]);
+    }
+}
+
+#[test]
+fn a_dot_among_the_arguments_of_a_package_is_the_folder_that_its_user_is_in() {
+    let host = Host::new();
+    evil_tool(&host, "npx");
+    file(&host, "home/docs/paper");
+    let docs = host.path("home/docs").display().to_string();
+    for (folder, argument) in [("home/docs", "."), ("home", "./docs"), ("work", "../home/docs")] {
+        let mut command = host.command(&["run", "--name", "package", "npx://pkg", argument]);
+        command.current_dir(host.path(folder));
+        let said = Said::of(&with_tools(&host, command).output().unwrap());
+        assert!(said.code == 0 && said.stderr.contains(&format!("-v {docs}:ro")), "{argument}: {said:?}");
+        host.ok(&["rm", "package"]);
+    }
+}
