@@ -255,6 +255,7 @@ impl Described {
             request.group = group;
         }
         request.user = said(self.user.as_ref());
+        request.volumes.clone_from(&self.volumes);
         set_alike!(request, self);
         request.restart = self.restart.unwrap_or_default();
         Ok(request)

@@ -171,8 +171,8 @@ pub(crate) fn run_config(
     run.secrets = request.secrets.clone();
     run.group = request.group.clone();
     run.user = request.user.clone().unwrap_or_default();
-    set_alike!(run, request);
     run.volumes = request.volumes.iter().map(|given| volume::recorded(given)).collect();
+    set_alike!(run, request);
     run.restart = request.restart;
     run.instances = request.instances;
     Ok(run)

@@ -11,7 +11,6 @@ macro_rules! set_alike {
         $to.allowed_origins.clone_from(&$from.allowed_origins);
         $to.allowed_hosts.clone_from(&$from.allowed_hosts);
         $to.target_path.clone_from(&$from.target_path);
-        $to.volumes.clone_from(&$from.volumes);
         $to.labels.clone_from(&$from.labels);
         $to.pull = $from.pull;
         $to.permission_profile.clone_from(&$from.permission_profile);
