@@ -177,6 +177,7 @@ impl Trial<'_> {
             port,
             addresses: own_addresses(),
             folder: self.users_folder(),
+            private_dirs: self.own_config().private_dirs(),
             patience_ms: u64::try_from(self.suite.timeout.as_millis()).unwrap_or(u64::MAX),
             left,
         };

@@ -1,12 +1,13 @@
 //! Refuses mounts of the host's own folders: secrets, records, files of plugins.
 //!
-//! This check is made for every runtime: a plugin may check fewer folders, or not recognise another path of the same one.
+//! This check is made for every runtime: a plugin may check fewer folders, or not recognise another path of the same one. What
+//! merely holds one of them goes to a runtime that opens folders in parts ([`wharf_sdk::Capability::MOUNT_PARTS`]).
 use std::path::{Component, Path, PathBuf};
 use wharf_model::{Error, ErrorKind, Result};
 
-/// Fails if a mount (`HOST:WORKLOAD...`) would give the workload one of these folders, something in one, or a folder that
-/// holds one; by whatever name, also through links, and also if it does not exist yet.
-pub(crate) fn refuse_mounts(private: &[PathBuf], mounts: &[String]) -> Result<()> {
+/// Fails if a mount (`HOST:WORKLOAD...`) would give the workload one of these folders, something in one, or, unless it is
+/// opened `in_parts`, a folder that holds one; by whatever name, also through links, and also if it does not exist yet.
+pub(crate) fn refuse_mounts(private: &[PathBuf], mounts: &[String], in_parts: bool) -> Result<()> {
     if mounts.is_empty() {
         return Ok(());
     }
@@ -18,7 +19,8 @@ pub(crate) fn refuse_mounts(private: &[PathBuf], mounts: &[String]) -> Result<()
             continue;
         }
         let path = real(Path::new(source));
-        if private.iter().any(|private| path.starts_with(private) || private.starts_with(&path)) {
+        let holds = |private: &PathBuf| private.starts_with(&path) && !in_parts;
+        if private.iter().any(|private| path.starts_with(private) || holds(private)) {
             let message = format!("'{source}' holds files of wharf's own, which no workload may have");
             return Err(Error::new(ErrorKind::Usage, message).hint("name folders beside them"));
         }
@@ -75,30 +77,29 @@ mod tests {
         let private = [at("home/.config/wharf"), at("home/.local/share/wharf")];
         let refused = |source: &str| {
             let mount = format!("{}:/x:ro", at(source).display());
-            refuse_mounts(&private, &[mount]).err().map(|error| error.kind)
+            let refused = |in_parts| refuse_mounts(&private, std::slice::from_ref(&mount), in_parts);
+            [false, true].map(|in_parts| refused(in_parts).err().map(|error| error.kind))
         };
         for source in [
             "home/.config/wharf",
             "home/.config/wharf/secrets",
             "home/.config/wharf/secrets/token",
-            "home/.config",
-            "home",
             "home/project/../.config/./wharf",
-            "home/project/link",
             "home/project/link/wharf/secrets",
             "home/project/token",
             // A path that does not exist yet.
             "home/.local/share/wharf/runtimes",
-            "home/.local",
-            "home/project/later",
             "home/project/later/wharf",
         ] {
-            assert_eq!(refused(source), Some(ErrorKind::Usage), "{source}");
+            assert_eq!(refused(source), [Some(ErrorKind::Usage); 2], "{source}");
+        }
+        for source in ["home/.config", "home", "home/project/link", "home/.local", "home/project/later"] {
+            assert_eq!(refused(source), [Some(ErrorKind::Usage), None], "{source}");
         }
         for source in ["home/project", "home/project/data", "home/.config/other", "home/.config/wharf-2"] {
-            assert_eq!(refused(source), None, "{source}");
+            assert_eq!(refused(source), [None; 2], "{source}");
         }
-        assert!(refuse_mounts(&private, &["/:/host".to_owned()]).is_err());
+        assert!(refuse_mounts(&private, &["/:/host".to_owned()], false).is_err());
     }
 
     #[test]
@@ -107,6 +108,6 @@ mod tests {
         symlink("b", root.path().join("a")).unwrap();
         symlink("a", root.path().join("b")).unwrap();
         let mount = format!("{}:/x", root.path().join("a").display());
-        let _ = refuse_mounts(&[root.path().join("private")], &[mount]);
+        let _ = refuse_mounts(&[root.path().join("private")], &[mount], false);
     }
 }

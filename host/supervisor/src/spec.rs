@@ -29,7 +29,8 @@ pub fn specification(
 ) -> Result<WorkloadSpec> {
     // A runtime that cannot mount refuses all mounts itself.
     if runtime.has(&Capability::MOUNTS) {
-        private::refuse_mounts(&config.private_dirs(), &run.volumes)?;
+        let in_parts = runtime.has(&Capability::MOUNT_PARTS);
+        private::refuse_mounts(&config.private_dirs(), &run.volumes, in_parts)?;
     }
     let mut env = run.env_vars.clone();
     let mut supposed = supposed(run);

@@ -56,6 +56,7 @@ wharf_sdk::export_runtime! {
             Capability::PIDS,
             Capability::PERMISSION_PROFILE,
             Capability::MOUNTS,
+            Capability::MOUNT_PARTS,
             Capability::PARENT,
             Capability::LOG_TIMESTAMPS,
         ],

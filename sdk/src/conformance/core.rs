@@ -5,7 +5,6 @@ use super::case::{Case, Profile};
 use super::client::Answer;
 use super::fixture::{Fixture, fresh_uid};
 use super::material::Role;
-use super::subject::Fault;
 use crate::{Capability, ErrorCode, HealthState, ListQuery, Source, WorkloadState};
 use std::collections::BTreeSet;
 
@@ -44,13 +43,6 @@ pub(super) const CASES: &[Case] = &[
         profile: Profile::Core,
         needs: &[],
         steps: &[|fixture| Box::pin(validate_refuses(fixture))],
-    },
-    Case {
-        id: "pin.refuses",
-        sentence: "Pin refuses what 'validate' refuses, with the same error: at a creation it is asked in the place of that",
-        profile: Profile::Pin,
-        needs: &[Need::Capability(Capability::PIN)],
-        steps: &[|fixture| Box::pin(pin_refuses(fixture))],
     },
     Case {
         id: "core.deploy-runs-nothing",
@@ -215,7 +207,7 @@ async fn validate_accepts(fixture: &Fixture) -> Checked {
 }
 
 /// A workload that no runtime runs.
-fn unknown_kind(fixture: &Fixture) -> crate::WorkloadSpec {
+pub(super) fn unknown_kind(fixture: &Fixture) -> crate::WorkloadSpec {
     // This registry of programs does not exist. A runtime may also refuse packages as such.
     let source = Source::Package { tool: "no-such-tool".to_owned(), package: "nothing".to_owned() };
     crate::WorkloadSpec { source, ..fixture.spec(Role::Idle) }
@@ -224,19 +216,6 @@ fn unknown_kind(fixture: &Fixture) -> crate::WorkloadSpec {
 async fn validate_refuses(fixture: &Fixture) -> Checked {
     let validated = fixture.host.validate(&unknown_kind(fixture)).await;
     validated.fails("validate of a package of 'no-such-tool'").map(drop)
-}
-
-async fn pin_refuses(fixture: &Fixture) -> Checked {
-    fixture.host.pin(&fixture.spec(Role::Idle)).await.doing("pin")?;
-    let spec = unknown_kind(fixture);
-    let error = fixture.host.pin(&spec).await.fails("pin of a package of 'no-such-tool'")?;
-    match fixture.host.validate(&spec).await {
-        Err(Fault::Answered(refused)) => ensure(error == refused, || {
-            format!("'validate' refuses it with {refused:?}, 'pin' with {error:?}")
-        }),
-        // That is another case.
-        _ => Ok(()),
-    }
 }
 
 async fn deploy_runs_nothing(fixture: &Fixture) -> Checked {

@@ -37,6 +37,8 @@ pub struct Setting {
     pub addresses: Vec<std::net::IpAddr>,
     /// A folder of the case's own.
     pub folder: PathBuf,
+    /// The host's own folders; some lie beside that one.
+    pub private_dirs: Vec<PathBuf>,
     /// How long a step may take.
     pub patience_ms: u64,
     /// The workload that the step before has left.

@@ -22,6 +22,7 @@ mod logs;
 mod material;
 mod network;
 mod permissions;
+mod pin;
 mod ports;
 mod probe;
 mod recover;

@@ -31,6 +31,17 @@ pub(super) const CASES: &[Case] = &[
         needs: NEEDS,
         steps: &[|fixture| Box::pin(granted(fixture))],
     },
+    Case {
+        id: "permissions.mount-parts",
+        sentence: "Of a mounted folder that holds the host's own folders a workload reads the rest, and none of these",
+        profile: Profile::Permissions,
+        needs: &[
+            Need::Capability(Capability::PERMISSION_PROFILE),
+            Need::Capability(Capability::MOUNT_PARTS),
+            Need::Shell,
+        ],
+        steps: &[|fixture| Box::pin(mount_parts(fixture))],
+    },
 ];
 
 pub(super) fn under(profile: PermissionProfile, spec: WorkloadSpec) -> WorkloadSpec {
@@ -42,14 +53,14 @@ pub(super) fn none() -> Checked<PermissionProfile> {
 }
 
 /// Makes a file that stands for one of the user's.
-fn secret(fixture: &Fixture) -> Checked<PathBuf> {
+pub(super) fn secret(fixture: &Fixture) -> Checked<PathBuf> {
     let path = fixture.setting.folder.join("secret");
     let made = std::fs::File::create(&path);
     made.map_err(|error| Breach(format!("no file can be made: {error}")))?;
     Ok(path)
 }
 
-fn text(path: &Path) -> Checked<&str> {
+pub(super) fn text(path: &Path) -> Checked<&str> {
     path.to_str().ok_or_else(|| Breach("the folder is not UTF-8".to_owned()))
 }
 
@@ -74,4 +85,25 @@ async fn granted(fixture: &Fixture) -> Checked {
     ensure(fixture.succeeds(&spec).await? && path.exists(), || {
         "it was granted a folder, and cannot write there".to_owned()
     })
+}
+
+async fn mount_parts(fixture: &Fixture) -> Checked {
+    let secret = secret(fixture)?;
+    // The folder of the case holds that of the user's files, and those of the host.
+    let Some(folder) = fixture.setting.folder.parent() else { return Err(Breach("no folder".to_owned())) };
+    let own = &fixture.setting.private_dirs;
+    let own = own.iter().find(|own| own.starts_with(folder) && own.as_path() != folder);
+    let own = own.ok_or_else(|| Breach("the case has no folder of the host's".to_owned()))?;
+    let record = own.join("record");
+    let made = std::fs::create_dir_all(own).and_then(|()| std::fs::File::create(&record));
+    made.map_err(|error| Breach(format!("no file can be made: {error}")))?;
+    let folder = text(folder)?;
+    let reads = |path: &Path| -> Checked<WorkloadSpec> {
+        let mounts = vec![format!("{folder}:{folder}:ro")];
+        Ok(under(none()?, WorkloadSpec { mounts, ..fixture.spec(Role::Read(text(path)?)) }))
+    };
+    let is_read = fixture.succeeds(&reads(&secret)?).await?;
+    ensure(is_read, || "it does not read a file of the user's that lies in what is mounted".to_owned())?;
+    let is_read = fixture.succeeds(&reads(&record)?).await?;
+    ensure(!is_read, || "it reads a file of the host's that lies in what is mounted".to_owned())
 }

@@ -1,12 +1,13 @@
 //! All cases. A new group of cases is entered here.
 use super::case::Case;
 use super::{
-    attach, core, dial, exit, hostile, limits, logs, network, permissions, ports, probe, recover, restarts,
+    attach, core, dial, exit, hostile, limits, logs, network, permissions, pin, ports, probe, recover,
+    restarts,
 };
 
 /// All cases, by profile.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    let all: [&[Case]; 13] = [
+    let all: [&[Case]; 14] = [
         core::CASES,
         hostile::CASES,
         exit::CASES,
@@ -17,6 +18,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         dial::CASES,
         limits::CASES,
         permissions::CASES,
+        pin::CASES,
         network::CASES,
         restarts::CASES,
         probe::CASES,

@@ -51,6 +51,9 @@ impl Capability {
     pub const WORKING_DIR: Self = Self::named("working-dir");
     /// Mounts directories of the host (`mounts`).
     pub const MOUNTS: Self = Self::named("mounts");
+    /// Of a mounted folder that holds some of the host's own folders ([`crate::Context::private_dirs`]) it opens the rest,
+    /// and none of these, whatever becomes of them. Of a runtime without this capability the host refuses such a mount.
+    pub const MOUNT_PARTS: Self = Self::named("mount-parts");
     /// Limits processor time (`cpus`).
     pub const CPUS: Self = Self::named("cpus");
     /// Limits memory (`memory_bytes`).
@@ -118,6 +121,7 @@ impl Capability {
         Self::PORT_MAPPING,
         Self::WORKING_DIR,
         Self::MOUNTS,
+        Self::MOUNT_PARTS,
         Self::CPUS,
         Self::MEMORY,
         Self::PIDS,

@@ -77,6 +77,8 @@ pub enum Flaw {
     AcceptsAll,
     /// `pin` accepts everything.
     PinsAll,
+    /// `pin` calls the last argument closed.
+    CallsClosed,
     /// `deploy` starts.
     Starts,
     /// `deploy` takes a while; if it is given up, its engine makes the workload all the same, some listings later.
@@ -187,8 +189,10 @@ pub enum Flaw {
     AnyHost,
     /// `validate` takes no notice of the network's name.
     AnyNetwork,
-    /// `deploy` lets everything be read.
+    /// `deploy` lets everything be read where nothing is mounted.
     ReadsAll,
+    /// `deploy` opens the host's own folders with one that holds them.
+    MountsAll,
     /// `deploy` lets everything be written.
     WritesAll,
     /// `deploy` grants nothing.

@@ -5,7 +5,7 @@
 use crate::{network, port::Port};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 use wharf_sdk::{
-    Address, ByteStream, Error, ErrorCode, Handle, LogOptions, Observation, Result, WorkloadSpec,
+    Address, ByteStream, Error, ErrorCode, Handle, LogOptions, Mount, Observation, Result, WorkloadSpec,
     WorkloadState,
 };
 use wharf_test_engine::{Act, Engine, Flaw, Object, State};
@@ -43,7 +43,7 @@ pub(crate) struct Job {
 
 impl Job {
     /// Its role, and whether the specification lets it play it.
-    pub(crate) fn of(spec: &WorkloadSpec, flaw: Option<Flaw>) -> Self {
+    pub(crate) fn of(spec: &WorkloadSpec, private: &[PathBuf], flaw: Option<Flaw>) -> Self {
         let word = |at: usize| spec.args.get(at).cloned().unwrap_or_default();
         let (role, argument) = match word(0).as_str() {
             // wharf's own, of which the third word is a port.
@@ -54,12 +54,19 @@ impl Job {
             let profile = spec.permission_profile.as_ref();
             profile.is_none_or(|profile| profile.write.iter().any(|to| Path::new(path).starts_with(to)))
         };
+        let mounted = |path: &str| {
+            let mut mounts = spec.mounts.iter().filter_map(|text| Mount::parse(text).ok());
+            let is_private = private.iter().any(|folder| Path::new(path).starts_with(folder));
+            mounts.any(|mount| Path::new(path).starts_with(mount.source))
+                && (!is_private || flaw == Some(Flaw::MountsAll))
+        };
+        let reads_all = flaw == Some(Flaw::ReadsAll) && spec.mounts.is_empty();
         let refused = match role.as_str() {
             "allocate" => spec.memory_bytes.is_some() && flaw != Some(Flaw::NoMemoryLimit),
             "fork" => spec.pids_limit.is_some_and(|most| most < 64) && flaw != Some(Flaw::NoPidsLimit),
             "burn" => spec.cpus.is_some() && flaw != Some(Flaw::NoCpuLimit),
             "connect" => !network::lets_out(spec, argument.parse().unwrap_or_default(), flaw),
-            "read" => !granted(&argument) && flaw != Some(Flaw::ReadsAll),
+            "read" => !granted(&argument) && !mounted(&argument) && !reads_all,
             "write" if flaw == Some(Flaw::GrantsNothing) => true,
             "write" => !granted(&argument) && flaw != Some(Flaw::WritesAll),
             _ => false,

@@ -54,7 +54,7 @@ wharf_sdk::export_runtime! {
         capabilities: [
             Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::CPUS, Capability::MEMORY,
             Capability::PIDS, Capability::PERMISSION_PROFILE, Capability::DIAL_HALF_CLOSE, Capability::PARENT,
-            Capability::RESTARTS_ITSELF, Capability::LOG_TIMESTAMPS,
+            Capability::RESTARTS_ITSELF, Capability::LOG_TIMESTAMPS, Capability::MOUNTS, Capability::MOUNT_PARTS,
         ],
         abilities: [attach, logs, dial, pin, probe],
         accepts: ["command"],

@@ -9,11 +9,16 @@ impl Pin for Scripted {
     fn pin(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<Pins>> + Send {
         let order = self.called(operation::PIN, &spec.uid);
         async move {
-            if order.in_future().await? != Some(Act::Flawed(Flaw::PinsAll)) {
+            let order = order.in_future().await?;
+            if order != Some(Act::Flawed(Flaw::PinsAll)) {
                 self.check_source(spec)?;
                 network::check(spec)?;
             }
-            Ok(Pins::default())
+            let closed = match order {
+                Some(Act::Flawed(Flaw::CallsClosed)) => spec.args.last().cloned().into_iter().collect(),
+                _ => Vec::new(),
+            };
+            Ok(Pins { closed, ..Pins::default() })
         }
     }
 }

@@ -52,8 +52,14 @@ impl Runtime for Scripted {
         let configured = configuration.unwrap_or_default().engine.map(Into::into);
         let root = context.endpoint.map(Into::into).or(configured);
         let engine = Engine::at(root.unwrap_or_else(|| context.data_dir.join("engine")));
-        let (name, host_id) = (context.runtime_name, context.host_id);
-        let runtime = Self { name, host_id, engine, jobs: Jobs::default(), connected: Mutex::default() };
+        let runtime = Self {
+            name: context.runtime_name,
+            host_id: context.host_id,
+            private_dirs: context.private_dirs,
+            engine,
+            jobs: Jobs::default(),
+            connected: Mutex::default(),
+        };
         runtime.called("connect", "").in_future().await?;
         Ok(runtime)
     }

@@ -5,7 +5,7 @@ use crate::{
     jobs::{self, Job, Jobs},
     ordered_call::OrderedCall,
 };
-use std::{io, sync::Mutex};
+use std::{io, path::PathBuf, sync::Mutex};
 use tokio::sync::oneshot;
 use wharf_sdk::{
     Address, Error, ErrorCode, Exit, Handle, ListQuery, Listing, Observation, Result, Source, WorkloadSpec,
@@ -24,6 +24,8 @@ const HUGE_BYTES: usize = 1 << 30;
 pub(crate) struct Scripted {
     pub(crate) name: String,
     pub(crate) host_id: String,
+    /// The host's own folders.
+    pub(crate) private_dirs: Vec<PathBuf>,
     pub(crate) engine: Engine,
     pub(crate) jobs: Jobs,
     /// Held by the connection that was made last.
@@ -47,9 +49,14 @@ impl Scripted {
 
     /// The same runtime, for a task of its own.
     pub(crate) fn again(&self) -> Self {
-        let (name, host_id) = (self.name.clone(), self.host_id.clone());
-        let engine = self.engine.clone();
-        Self { name, host_id, engine, jobs: Jobs::default(), connected: Mutex::default() }
+        Self {
+            name: self.name.clone(),
+            host_id: self.host_id.clone(),
+            private_dirs: self.private_dirs.clone(),
+            engine: self.engine.clone(),
+            jobs: Jobs::default(),
+            connected: Mutex::default(),
+        }
     }
 
     /// True of a workload that plays a role of the conformance suite in this process.
@@ -192,7 +199,7 @@ impl Scripted {
         }
         self.engine.make(&object).map_err(|error| Error::io("making the object", &error))?;
         let flaw = if let Some(Act::Flawed(flaw)) = order { Some(*flaw) } else { None };
-        self.jobs.add(&spec.uid, Job::of(spec, flaw));
+        self.jobs.add(&spec.uid, Job::of(spec, &self.private_dirs, flaw));
         if flaw == Some(Flaw::Starts) {
             self.begin(&object.id, &spec.uid)?;
         }
