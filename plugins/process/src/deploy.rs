@@ -143,11 +143,12 @@ impl ProcessRuntime {
     /// recorded.
     fn writable(&self, spec: &WorkloadSpec, guard: &Guard) -> Vec<PathBuf> {
         let asked = spec.permission_profile.iter().flat_map(|profile| &profile.write).map(String::as_str);
+        let asked = asked.filter_map(|given| given.split(':').next()).chain(spec.working_dir.as_deref());
+        let real = |path: &str| Path::new(path).canonicalize().ok();
+        let mut writable: Vec<PathBuf> = asked.filter_map(real).filter(|path| guard.lets(path)).collect();
+        // Of a folder that holds keys, parts are written.
         let mounted = spec.mounts.iter().filter_map(|text| mounts::written_source(text));
-        let asked = asked.filter_map(|given| given.split(':').next()).chain(mounted);
-        let asked = asked.chain(spec.working_dir.as_deref());
-        let asked = asked.filter_map(|path| Path::new(path).canonicalize().ok());
-        let mut writable: Vec<PathBuf> = asked.filter(|path| guard.lets(path)).collect();
+        writable.extend(mounted.filter_map(real));
         // Unreadable states are passed over: this second check only matters for root.
         for state in self.states.read_all().map(|all| all.states).unwrap_or_default() {
             let paths = state.confinement.and_then(|confinement| confinement.paths);

@@ -32,18 +32,21 @@ pub(crate) struct Guard {
     /// The homes, and the links through which homes, keys and the host's folders are reached. A workload that could
     /// replace such a link could put something else there.
     around: BTreeSet<PathBuf>,
+    /// The folders of `PATH`: what lies in them is run by their user.
+    programs: BTreeSet<PathBuf>,
 }
 
 impl Guard {
     /// `users` are the user's own homes, `env` is the workload's environment.
     pub(crate) fn new(env: &BTreeMap<String, String>, users: &[PathBuf], host: &[PathBuf]) -> Self {
         let trail = Trail::new(Vec::new());
-        let real = |path: &Path, ways: &mut Vec<PathBuf>| match trail.lead(path) {
-            Some(led) => {
-                ways.extend(led.links);
-                led.path
-            }
-            None => path.to_owned(),
+        let real = |path: &Path, ways: &mut Vec<PathBuf>| {
+            // What does not exist yet will lie where the folder above it leads.
+            let led =
+                path.ancestors().find_map(|above| Some((path.strip_prefix(above).ok()?, trail.lead(above)?)));
+            let Some((rest, led)) = led else { return path.to_owned() };
+            ways.extend(led.links);
+            if rest.as_os_str().is_empty() { led.path } else { led.path.join(rest) }
         };
         let (mut ways, mut host_ways) = (Vec::new(), Vec::new());
         let told = env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
@@ -71,7 +74,10 @@ impl Guard {
         let elsewhere = keys.iter().filter(|(called, led)| called != led).map(|(called, _)| called);
         let closed = keys.iter().map(|(_, led)| led).chain(elsewhere).chain(&host).cloned().collect();
         let around = homes.iter().chain(&ways).chain(&host_ways).cloned().collect();
-        Self { home, homes, host, keys, host_ways, closed, around }
+        let searched = std::env::split_paths(env.get("PATH").map_or("", String::as_str));
+        let searched = searched.filter(|folder| folder.is_absolute());
+        let programs = searched.filter_map(|folder| trail.lead(&folder)).map(|led| led.path).collect();
+        Self { home, homes, host, keys, host_ways, closed, around, programs }
     }
 
     /// Whether a path without links may be given although nobody asked for it. It must hold no home, no folder that
@@ -97,6 +103,11 @@ impl Guard {
         path.parent().is_some()
             && !lies_in(&self.closed, path)
             && (self.homes.iter().any(|home| home == path) || !is_shared())
+    }
+
+    /// Whether a path without links is a folder of `PATH`, or holds one.
+    pub(crate) fn holds_programs(&self, path: &Path) -> bool {
+        has_within(&self.programs, path)
     }
 
     /// The homes and the host's folders. The home of a system user may be a folder of programs; that one is left out, since
@@ -129,6 +140,11 @@ impl Guard {
     pub(crate) fn is_hosts(&self, path: &Path) -> bool {
         self.host.iter().any(|folder| folder.starts_with(path) || path.starts_with(folder))
             || self.host_ways.iter().any(|way| way.starts_with(path))
+    }
+
+    /// Whether a path without links lies in a folder of the host's.
+    pub(crate) fn lies_in_hosts(&self, path: &Path) -> bool {
+        self.host.iter().any(|folder| path.starts_with(folder))
     }
 
     /// The keys that a name in a profile would open without naming them. `led` is where the name leads, `granted` are the
@@ -217,6 +233,11 @@ mod tests {
             assert!(!guard.lets(&folder.join(closed)), "{closed}");
         }
         assert!(guard.is_hosts(&home.join("share")) && guard.is_hosts(&folder.join("elsewhere/state")));
+        // The same for what does not exist yet: a workload could make it.
+        let guard = Guard::new(&home_of(&home), &[], &[home.join("share/wharf/later")]);
+        let later = folder.join("elsewhere/state/later");
+        assert!(!guard.lets(&folder.join("elsewhere/state")) && guard.lies_in_hosts(&later.join("secrets")));
+        assert!(!guard.lies_in_hosts(&folder.join("elsewhere/state")), "it holds it");
     }
 
     #[test]

@@ -97,11 +97,9 @@ pub(crate) fn closed_paths(spec: &WorkloadSpec, job: &Job, private: &[PathBuf]) 
         if is_seen || real.parent().is_none() || found.iter().any(|(other, _)| *other == path) {
             continue;
         }
-        let holds = |folder: &PathBuf| {
-            let folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-            folder.starts_with(&real) || real.starts_with(&folder)
-        };
-        found.push((path, !private.iter().any(holds)));
+        let mut hosts = private.iter().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
+        let is_hosts = hosts.any(|folder| real.starts_with(folder));
+        found.push((path, !is_hosts));
     }
     found
 }

@@ -1,8 +1,10 @@
 //! The paths that a specification mounts: `PATH:PATH[:ro]` opens a file or folder where it is, `HOST:PATH[:ro]` shows it at
 //! another place, which takes mounts of the workload's own. [`crate::permission_profile`] asks for them.
 //!
-//! A folder that holds keys, or where they would lie, is opened in parts: its entries that hold none, without links and without those whose names
-//! begin with a dot. Nothing can be made in the folder itself then: not the keys either that are not there yet.
+//! A folder that holds keys or files of the host's, or where they would lie, is opened in parts: its entries that hold none,
+//! without links and without those whose names begin with a dot. The folder itself is not opened, so nothing is made in it:
+//! neither keys that are not there yet, nor what a shell runs (`.bashrc`). For the same reason a part with programs of `PATH`
+//! is not written.
 use crate::{guard::Guard, places::Places, trail::Led};
 use std::{
     fs,
@@ -43,7 +45,7 @@ pub(crate) fn written_source(text: &str) -> Option<&str> {
 /// All mounts of a specification.
 ///
 /// # Errors
-/// One of them cannot be honoured, holds files of the host's, does not exist, or leads elsewhere than when the workload was
+/// One of them cannot be honoured, is the host's, does not exist, or leads elsewhere than when the workload was
 /// created.
 pub(crate) fn of(spec: &WorkloadSpec, guard: &Guard, places: &Places<'_>) -> Result<Vec<Mounted>> {
     spec.mounts.iter().map(|text| mounted(text, guard, places)).collect()
@@ -64,11 +66,9 @@ fn mounted(text: &str, guard: &Guard, places: &Places<'_>) -> Result<Mounted> {
         let message = format!("'{}', which is to be opened, does not exist", mount.source);
         return Err(Error::precondition(message));
     };
-    if guard.is_hosts(&led.path) {
-        let message = format!(
-            "'{}' holds files of wharf's own, which no workload may have; name folders beside them",
-            mount.source
-        );
+    if guard.lies_in_hosts(&led.path) {
+        let message =
+            format!("'{}' is one of the files of wharf's own, which no workload may have", mount.source);
         return Err(Error::invalid(message));
     }
     let at = (name != target).then(|| target.to_owned());
@@ -106,7 +106,7 @@ pub(crate) fn not_elsewhere(reason: &str) -> Error {
 /// Opens what is mounted. `granted` are the paths that a profile opens.
 ///
 /// # Errors
-/// A mount would open keys that nobody has named, and they cannot be left out.
+/// A mount would open keys that nobody has named, or files of the host's, and they cannot be left out.
 pub(crate) fn open(
     mounts: &[Mounted],
     mut granted: Vec<PathBuf>,
@@ -130,17 +130,18 @@ pub(crate) fn open(
             }
             continue;
         }
-        let parts = if at.is_none() { parts(name, &led.path, guard) } else { None };
-        let Some(mut parts) = parts else {
+        let can_be_split = at.is_none() && guard.may_be_split(&led.path);
+        let Some(mut parts) = can_be_split.then(|| parts(name, &led.path, guard)).flatten() else {
             let message = format!(
-                "'{}' holds keys or a home, and is opened without them only where it is, and if it has at most {PARTS_MAX} \
-                 other entries; name folders in it",
+                "'{}' holds a home, keys or files of wharf's own. A home or a folder in one is opened without them, where it \
+                 is, if it has at most {PARTS_MAX} other entries; name folders in it",
                 name.display()
             );
             return Err(Error::invalid(message));
         };
         // What another mount names is opened as that one says.
         parts.retain(|(_, part)| !granted.contains(part));
+        places.held(name, led);
         split(&led.path, parts, *is_written, places, sandbox);
     }
     Ok(())
@@ -171,6 +172,7 @@ fn split(
     sandbox: &mut Sandbox,
 ) {
     for (name, path) in parts {
+        let is_written = is_written && !places.guard.holds_programs(&path);
         places.part(name, &path, is_written);
     }
     sandbox.hidden.push(folder.to_owned());
@@ -228,6 +230,7 @@ fn parts(name: &Path, path: &Path, guard: &Guard) -> Option<Vec<(PathBuf, PathBu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trail::Trail;
     use std::{collections::BTreeMap, os::unix::fs::symlink};
 
     #[test]
@@ -249,5 +252,38 @@ mod tests {
             fs::File::create(home.join(format!("file-{number}"))).unwrap();
         }
         assert!(parts(&home, &home, &guard).is_none(), "each part costs a descriptor");
+    }
+
+    #[test]
+    fn a_part_with_programs_that_its_user_runs_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in ["bin", "go/bin", "docs"] {
+            fs::create_dir_all(home.join(name)).unwrap();
+        }
+        let path = format!("{0}/bin:{0}/go/bin:/usr/bin", home.display());
+        let env = [("HOME".to_owned(), home.display().to_string()), ("PATH".to_owned(), path)].into();
+        let (guard, trail) = (Guard::new(&env, &[], &[]), Trail::new(Vec::new()));
+        let mut places = Places::new(&trail, &guard, "demo", None);
+        let led = trail.lead(&home).unwrap();
+        let mount =
+            |led: &Led| Mounted { name: led.path.clone(), led: led.clone(), is_written: true, at: None };
+        let mut sandbox = Sandbox::default();
+        open(&[mount(&led)], Vec::new(), &guard, &mut places, &mut sandbox).unwrap();
+        let (read, written) = places.settle().unwrap();
+        let mut read: Vec<_> = read.into_iter().map(|place| place.path).collect();
+        read.sort();
+        assert_eq!(read, ["bin", "go"].map(|name| home.join(name)));
+        assert_eq!(written.into_iter().map(|place| place.path).collect::<Vec<_>>(), [home.join("docs")]);
+        assert!(sandbox.hidden.contains(&home) && sandbox.listed.contains(&home));
+        assert!(
+            places.pins().paths.contains_key(home.to_str().unwrap()),
+            "its name must lead there later, too"
+        );
+        // Named itself it is.
+        let mut places = Places::new(&trail, &guard, "demo", None);
+        let bin = trail.lead(&home.join("bin")).unwrap();
+        open(&[mount(&bin)], Vec::new(), &guard, &mut places, &mut sandbox).unwrap();
+        assert_eq!(places.settle().unwrap().1.len(), 1);
     }
 }

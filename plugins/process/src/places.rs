@@ -21,7 +21,7 @@ enum Reason {
     Named,
     /// The specification opens it: the working directory, a path of a profile.
     Granted,
-    /// The workload runs there. This alone opens nothing.
+    /// The workload runs there, or parts of it are opened. This alone opens nothing.
     Entered,
     /// wharf made it for this workload.
     Own,
@@ -173,7 +173,8 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Adds the working directory. It is entered, whether it is opened or not.
+    /// Adds a folder that is not opened for this reason: the working directory, which is entered, or one of which parts are
+    /// opened. Its name must lead there later, too.
     pub(crate) fn held(&mut self, name: &Path, led: &Led) {
         let (name, led, reason) = (name.to_owned(), led.clone(), Reason::Entered);
         let is_written = false;

@@ -46,6 +46,8 @@ pub(crate) struct ProcessRuntime {
     /// One lock for each uid, held until the launcher of this process has ended. A launcher that was given up still removes
     /// its files; if the next one had begun meanwhile, it would remove that one's folder and state.
     turns: KeyedLock,
+    /// The name of the workload that was warned about last, and the warnings.
+    warned: Mutex<(String, Vec<String>)>,
 }
 
 /// How long a launcher that was given up may take to end.
@@ -68,6 +70,7 @@ impl ProcessRuntime {
             instance: format!("{}/{}", machine_id(), rustix::process::geteuid().as_raw()),
             children: Mutex::default(),
             turns: KeyedLock::default(),
+            warned: Mutex::default(),
         }
     }
 
@@ -85,6 +88,17 @@ impl ProcessRuntime {
         tokio::time::timeout(GIVEN_UP_TIMEOUT, self.turns.lock(uid)).await.map_err(|_| {
             Error::unavailable("an earlier launcher of the workload has not ended yet; try again")
         })
+    }
+
+    /// Warns about a workload that is being created. Before its user is asked about a closed path the host asks for the
+    /// workload's pins, and once more for its creation: what has been said is not said again.
+    fn warn(&self, spec: &WorkloadSpec, job: &Job, others: Vec<String>) {
+        let hints = hints::of(job).into_iter().chain(hints::of_closed_folder(spec, job)).chain(others);
+        let hints: Vec<String> = hints.collect();
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = if warned.0 == spec.name { &warned.1[..] } else { &[][..] };
+        hints.iter().filter(|hint| !known.contains(hint)).for_each(|hint| tracing::warn!("{hint}"));
+        *warned = (spec.name.clone(), hints);
     }
 
     /// The fault of this machine, if it has one.
@@ -168,7 +182,7 @@ impl Runtime for ProcessRuntime {
         let job = self.job(spec)?;
         // Names that are pinned have been through `pin`, which has warned.
         if spec.pinned.is_none() {
-            warn_of_missing_files(spec, &job);
+            self.warn(spec, &job, Vec::new());
         }
         Ok(())
     }
@@ -275,18 +289,17 @@ impl Pin for ProcessRuntime {
         // A job is made for it, so all that `validate` and `deploy` refuse is refused here, too.
         let (job, mut pins) = self.job_and_pins(&spec)?;
         pins.search_path = Some(search_path);
-        warn_of_missing_files(&spec, &job);
+        let mut of_hosts = Vec::new();
         for (path, can_be_opened) in hints::closed_paths(&spec, &job, &self.private_dirs) {
             let path = path.display().to_string();
-            if can_be_opened && !path.contains(':') {
+            if !can_be_opened {
+                of_hosts
+                    .push(format!("'{path}' of the arguments is wharf's own, which no workload may have"));
+            } else if !path.contains(':') {
                 pins.closed.push(path);
-            } else if !can_be_opened {
-                tracing::warn!(
-                    "'{path}' of the arguments holds files of wharf's own and is closed to the workload: name folders beside \
-                     them, and open them with -v PATH"
-                );
             }
         }
+        self.warn(&spec, &job, of_hosts);
         Ok(pins)
     }
 }
@@ -305,13 +318,6 @@ impl Attach for ProcessRuntime {
             Some((reader, writer)) => Ok(ByteStream::of_descriptors(Some(reader), Some(writer))),
             None => Err(Error::precondition("stdin and stdout of the workload are attached already")),
         }
-    }
-}
-
-/// Warns of files that a program will look for in vain.
-fn warn_of_missing_files(spec: &WorkloadSpec, job: &Job) {
-    for hint in hints::of(job).into_iter().chain(hints::of_closed_folder(spec, job)) {
-        tracing::warn!("{hint}");
     }
 }
 

@@ -41,8 +41,8 @@ pub struct Sandbox {
     pub read: Vec<Place>,
     /// Files and folders that it may also write. A device among them can only be read and written.
     pub write: Vec<Place>,
-    /// The folders among the hidden ones whose entries it may list, as far as they are visible to it. They are not listed where
-    /// nothing can be hidden.
+    /// The folders among the hidden ones whose entries it may list, as far as they are visible to it; it makes none there. They
+    /// are not listed where nothing can be hidden.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listed: Vec<PathBuf>,
     /// The ports that it may connect to and listen on.

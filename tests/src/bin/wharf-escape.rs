@@ -51,6 +51,8 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
         }
         "folder-with-group" => Ok(rustix::fs::mkdir(with, rustix::fs::Mode::from_raw_mode(0o2755))?),
         "untie" => untie(with),
+        "rename" => two(with).and_then(|(from, to)| fs::rename(from, to)),
+        "link" => two(with).and_then(|(from, to)| fs::hard_link(from, to)),
         "times" => fs::File::open(with)?.set_modified(std::time::SystemTime::UNIX_EPOCH),
         "command-of" => fs::read(format!("/proc/{with}/cmdline")).map(drop),
         "priority" => {
@@ -108,6 +110,11 @@ fn share_for_ever(folder: &str) -> io::Result<()> {
 
 /// The mode of a program that runs as its owner.
 const SET_USER_ID: rustix::fs::Mode = rustix::fs::Mode::from_raw_mode(0o4755);
+
+/// Two paths, `FROM:TO`.
+fn two(paths: &str) -> io::Result<(&str, &str)> {
+    paths.split_once(':').ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
 
 /// Succeeds if an HTTP request gets any answer.
 fn ask(socket: &mut UnixStream) -> io::Result<()> {

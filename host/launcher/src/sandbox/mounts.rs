@@ -39,8 +39,9 @@ const HIDDEN_OPTIONS: &CStr = c"size=64k,mode=755";
 
 /// The treatment of a path and of everything below it.
 enum MountAction {
-    /// It is not visible.
-    Hidden,
+    /// It is not visible. If it is listed, it is a read-only mount of its own even in a folder that is the workload's: what is
+    /// made there fails, and is not lost in memory.
+    Hidden { is_listed: bool },
     /// It is replaced by an empty folder that can be written.
     Private,
     /// It is visible where it is.
@@ -58,7 +59,8 @@ pub(crate) fn arrange(spec: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
     }
     for folder in spec.hidden.iter().filter_map(|path| paths.real(path)) {
         if folder.parent().is_some() && folder.is_dir() {
-            actions.entry(folder).or_insert(MountAction::Hidden);
+            let is_listed = spec.listed.contains(&folder);
+            actions.entry(folder).or_insert(MountAction::Hidden { is_listed });
         }
     }
     // Opened before anything is hidden.
@@ -74,7 +76,7 @@ pub(crate) fn arrange(spec: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
             _ if seen.place.at.is_some() => true,
             Some((at, MountAction::Shown { .. })) if at == path => false,
             Some((_, MountAction::Shown { writable: true, .. })) => seen.place.kept,
-            Some((_, MountAction::Hidden | MountAction::Private)) => true,
+            Some((_, MountAction::Hidden { .. } | MountAction::Private)) => true,
             Some((_, MountAction::Shown { writable: false, .. })) | None => writable,
         };
         let opened = seen.open()?;
@@ -110,7 +112,8 @@ pub(crate) fn arrange(spec: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
 /// Fails unless a place where something else is shown exists, or is made in a folder that only the workload sees: nothing is
 /// made in folders of this machine.
 fn check_place(actions: &BTreeMap<PathBuf, MountAction>, at: &Path) -> Result<(), SetUpError> {
-    let is_own = matches!(nearest(actions, at, false), Some((_, MountAction::Hidden | MountAction::Private)));
+    let above = nearest(actions, at, false);
+    let is_own = matches!(above, Some((_, MountAction::Hidden { .. } | MountAction::Private)));
     if is_own || unlinked::open(at).is_ok() {
         return Ok(());
     }
@@ -181,7 +184,7 @@ fn nearest<'a>(
 }
 
 fn is_hidden(actions: &BTreeMap<PathBuf, MountAction>, path: &Path) -> bool {
-    matches!(nearest(actions, path, true), Some((_, MountAction::Hidden | MountAction::Private)))
+    matches!(nearest(actions, path, true), Some((_, MountAction::Hidden { .. } | MountAction::Private)))
 }
 
 /// A copy of the mount of an opened file. None for a device, which can be used where it is.
@@ -205,12 +208,15 @@ fn settle(actions: &BTreeMap<PathBuf, MountAction>, path: &Path, action: &MountA
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
     match action {
         // It lies in a folder that is not visible already.
-        MountAction::Hidden
+        MountAction::Hidden { is_listed: false }
             if matches!(
                 nearest(actions, path, false),
-                Some((_, MountAction::Hidden | MountAction::Private))
+                Some((_, MountAction::Hidden { .. } | MountAction::Private))
             ) => {}
-        MountAction::Hidden => mount("none", path, "tmpfs", flags, HIDDEN_OPTIONS)?,
+        MountAction::Hidden { .. } => {
+            make_folders(Some(path))?;
+            mount("none", path, "tmpfs", flags, HIDDEN_OPTIONS)?;
+        }
         MountAction::Private => mount("none", path, "tmpfs", flags, PRIVATE_OPTIONS)?,
         MountAction::Shown { tree, is_folder, .. } => {
             if *is_folder {

@@ -13,6 +13,8 @@ use wharf_sdk::launch::{Network, Sandbox};
 pub(crate) struct NamespaceSpec<'a> {
     /// Folders of which only the entries of `places` are visible.
     pub(crate) hidden: Cow<'a, [PathBuf]>,
+    /// Those of them whose visible entries can be listed.
+    pub(crate) listed: Cow<'a, [PathBuf]>,
     /// The visible places, read-only except for those that are to be written.
     pub(crate) places: Vec<Seen>,
     /// The working directory; it is made, empty, if it is not visible.
@@ -27,6 +29,7 @@ impl<'a> NamespaceSpec<'a> {
     pub(crate) fn of(sandbox: &'a Sandbox, opened: &Opened, current_dir: &'a Path) -> Self {
         Self {
             hidden: Cow::Borrowed(&sandbox.hidden),
+            listed: Cow::Borrowed(&sandbox.listed),
             places: opened.seen(),
             current_dir: Cow::Borrowed(current_dir),
             alone: is_alone(&sandbox.network),

@@ -8,7 +8,7 @@ use super::{
 };
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::process::{Command, Stdio};
 use std::{fs, fs::File};
 use wharf_tests::host::{Host, Said, built, demo_server};
@@ -16,6 +16,11 @@ use wharf_tests::host::{Host, Said, built, demo_server};
 /// Runs a command in the home of the host's user.
 fn run_at_home(host: &Host, args: &[&str]) -> Said {
     Said::of(&host.command(args).current_dir(host.path("home")).output().unwrap())
+}
+
+/// A server that takes any arguments.
+fn any_arguments(host: &Host) -> String {
+    host.script("server", &format!("exec {}", demo_server()))
 }
 
 /// Runs a command on a terminal, where its user types this answer; returns what the terminal shows, and whether it
@@ -48,11 +53,14 @@ fn a_mounted_path_is_written_and_one_that_is_read_only_is_not() {
         let said = attempts(&host, &["-v", &docs], &["read", &paper, "create", &new, "read", &other]);
         assert_all(&said, true, &["read", &paper, "create", &new]);
         assert_all(&said, false, &["read", &other]);
-        let changes = ["create", &new, "cut", &paper, "create", &format!("{docs}/newer")];
+        assert!(fs::exists(&new).unwrap(), "it is not in the folder itself");
+        let newer = format!("{docs}/newer");
+        let changes = ["create", &new, "cut", &paper, "create", &newer];
         let said = attempts(&host, &["-v", &read_only], &[&["read", &paper][..], &changes].concat());
         assert_all(&said, true, &["read", &paper]);
         assert_all(&said, false, &changes);
         assert_eq!(fs::read_to_string(&paper).unwrap(), "the contents of a file");
+        assert!(!fs::exists(&newer).unwrap());
         // A profile does not take it away.
         let options = ["--permission-profile", "network", "--allow-weaker", "-v", &read_only];
         assert_all(&attempts(&host, &options, &["read", &paper]), true, &["read", &paper]);
@@ -95,9 +103,11 @@ fn a_mount_at_another_place_is_seen_there_or_refused_by_name() {
             assert_all(&said, true, &["read", &there, "create", &new]);
             assert_all(&said, false, &["read", &paper]);
             assert!(!fs::exists(&place).unwrap(), "nothing is made on this machine");
+            fs::remove_file(host.path("home/docs/new")).unwrap();
             let said = attempts(&host, &["-v", &format!("{volume}:ro")], &["read", &there, "create", &new]);
             assert_all(&said, true, &["read", &there]);
             assert_all(&said, false, &["create", &new]);
+            assert!(!fs::exists(host.path("home/docs/new")).unwrap());
         }
         let said = host.wharf(&["run", "-v", &format!("{docs}:/no-such-place-for-wharf"), &demo_server()]);
         assert!(said.code != 0 && said.stderr.contains("mount of PATH alone"), "{said:?}");
@@ -138,6 +148,16 @@ fn a_mounted_folder_that_became_a_link_is_not_opened() {
         host.ok(&["stop", "reader"]);
         exchange(&docs, &host.path("home/secrets"));
         assert_refused(&host, "reader", &docs);
+        // The same for a folder of which only parts are opened.
+        let home = host.path("place").display().to_string();
+        symlink("home", &home).unwrap();
+        host.own();
+        let said = try_to_run(&host, "parts", &["-v", &home], &["read", &format!("{home}/secrets/paper")]);
+        assert_eq!(said.code, 0, "{said:?}");
+        assert_all(&host.ok(&["logs", "parts"]), true, &["read", &format!("{home}/secrets/paper")]);
+        host.ok(&["stop", "parts"]);
+        exchange(&home, &host.path("home/secrets"));
+        assert_refused(&host, "parts", &home);
     }
 }
 
@@ -149,22 +169,55 @@ fn keys_below_a_mount_stay_closed_unless_they_are_mounted_themselves() {
         let settings = file(&host, "home/.profile");
         let paper = file(&host, "home/docs/paper");
         let home = host.path("home").display().to_string();
-        let (new, planted) = (format!("{home}/docs/new"), format!("{home}/.netrc"));
-        let closed = ["read", &key, "read", &settings, "create", &planted];
+        let new = format!("{home}/docs/new");
+        let planted =
+            [".netrc", ".bashrc", "plain", ".ssh/authorized_keys"].map(|name| format!("{home}/{name}"));
+        let renamed = format!("{paper}:{}", planted[1]);
+        let (over, moved) = (format!("{paper}:{settings}"), format!("{home}/docs:{home}/.config"));
+        let read = ["read", &key, "read", &settings];
+        let renames = ["rename", &renamed, "link", &renamed, "rename", &over, "rename", &moved];
+        let creates = planted.each_ref().map(|path| ["create", path]).concat();
+        let closed = [&read[..], &creates, &renames].concat();
         let open = ["read", &paper, "create", &new];
         let said = attempts(&host, &["-v", &home], &[&closed[..], &open, &["list", &home]].concat());
         assert_all(&said, false, &closed);
         assert_all(&said, true, &open);
         assert_all(&said, has_namespaces, &["list", &home]);
+        assert!(planted.iter().all(|path| !fs::exists(path).unwrap()), "it was planted");
+        assert_eq!(fs::read_to_string(&settings).unwrap(), "the contents of a file");
+        assert!(fs::exists(&new).unwrap() && fs::exists(&paper).unwrap(), "it is not in the home itself");
         let keys = format!("{home}/.ssh:ro");
         let said = attempts(&host, &["-v", &home, "-v", &keys], &["read", &key, "create", &key]);
         assert_all(&said, true, &["read", &key]);
         assert_all(&said, false, &["create", &key]);
+        assert_eq!(fs::read_to_string(&key).unwrap(), "the contents of a file");
         // What another mount says of a part counts for that part.
         let kept = format!("{home}/docs:ro");
-        let said = attempts(&host, &["-v", &home, "-v", &kept], &["read", &paper, "create", &new]);
+        let newer = format!("{home}/docs/newer");
+        let said = attempts(&host, &["-v", &home, "-v", &kept], &["read", &paper, "create", &newer]);
         assert_all(&said, true, &["read", &paper]);
-        assert_all(&said, false, &["create", &new]);
+        assert_all(&said, false, &["create", &newer]);
+        assert!(!fs::exists(&newer).unwrap());
+    }
+}
+
+#[test]
+fn a_folder_that_holds_wharfs_own_folders_is_mounted_without_them() {
+    for host in all_hosts() {
+        let (token, paper) = (file(&host, "config/secrets/token"), file(&host, "home/docs/paper"));
+        let folder = host.work().parent().unwrap().display().to_string();
+        let record = format!("{folder}/state/runconfigs/tries.json");
+        let planted = ["state/runconfigs/other.json", "config/config.json", "data/planted", "planted"];
+        let planted = planted.map(|name| format!("{folder}/{name}"));
+        let new = format!("{folder}/home/docs/new");
+        let creates = planted.each_ref().map(|path| ["create", path]).concat();
+        let closed = [&["read", &token, "read", &record][..], &creates].concat();
+        let open = ["read", &paper, "create", &new];
+        let said = attempts(&host, &["-v", &folder], &[&closed[..], &open].concat());
+        assert_all(&said, false, &closed);
+        assert_all(&said, true, &open);
+        assert!(planted.iter().all(|path| !fs::exists(path).unwrap()), "it was planted");
+        assert!(fs::exists(&new).unwrap(), "it is not in the folder itself");
     }
 }
 
@@ -174,14 +227,15 @@ fn a_path_in_an_argument_that_is_closed_is_told_before_the_start_with_the_option
     file(&host, "home/docs/paper");
     let docs = host.path("home/docs").display().to_string();
     let option = format!("-v {docs}:ro");
+    let server = any_arguments(&host);
     for argument in [docs.clone(), format!("--root={docs}"), "~/docs".to_owned(), "../home/docs".to_owned()] {
-        let said = host.wharf(&["run", "--name", "told", &demo_server(), &argument]);
+        let said = host.wharf(&["run", "--name", "told", &server, &argument]);
         assert!(said.code == 0 && said.stderr.contains(&option), "{argument}: {said:?}");
         host.ok(&["rm", "told"]);
     }
-    let said = host.wharf(&["run", "--name", "open", "-v", &docs, &demo_server(), &docs]);
+    let said = host.wharf(&["run", "--name", "open", "-v", &docs, &server, &docs]);
     assert!(said.code == 0 && !said.stderr.contains("closed"), "{said:?}");
-    let said = host.wharf(&["run", "--name", "here", &demo_server(), ".", "/usr", "/no/such/path", "docs"]);
+    let said = host.wharf(&["run", "--name", "here", &server, ".", "/usr", "/no/such/path", "docs"]);
     assert!(said.code == 0 && !said.stderr.contains("closed"), "{said:?}");
     // If the server does not get ready, this may be why.
     let server = host.script("fails", "echo no such folder >&2; exit 1");
@@ -195,6 +249,7 @@ fn on_a_terminal_a_closed_path_is_asked_for_and_opened_as_its_user_says() {
     let host = Host::new();
     file(&host, "home/docs/paper");
     let docs = host.path("home/docs").display().to_string();
+    let server = any_arguments(&host);
     let volumes = |options: &str| serde_json::json!([format!("{docs}:{docs}{options}")]);
     for (answer, recorded) in [
         ("r\n", volumes(":ro")),
@@ -202,26 +257,34 @@ fn on_a_terminal_a_closed_path_is_asked_for_and_opened_as_its_user_says() {
         ("n\n", serde_json::Value::Null),
         ("\n", serde_json::Value::Null),
     ] {
-        let command = host.command(&["run", "--name", "asked", &demo_server(), &docs]);
+        let command = host.command(&["run", "--name", "asked", &server, &docs]);
         let (said, succeeded) = on_terminal(command, answer);
         assert!(succeeded && said.contains("Open it to read [r]"), "{answer:?}: {said}");
         assert!(!said.contains("to open it: -v"), "it was asked: {said}");
         assert_eq!(host.run_config("asked")["volumes"], recorded, "{answer:?}");
         host.ok(&["rm", "asked"]);
     }
+    // What is told besides is told once.
+    let elsewhere = folder(&host, "elsewhere");
+    let mut command = host.command(&["run", "--name", "asked", &server, &elsewhere]);
+    command.current_dir(host.path("home"));
+    let (said, _) = on_terminal(command, "n\n");
+    assert!(said.contains("Open it to read [r]"), "{said}");
+    assert_eq!(said.matches("which it runs in").count(), 1, "{said}");
 }
 
 #[test]
 fn a_server_that_is_run_from_a_home_is_told_so_and_reads_what_lies_there_openly() {
-    for host in hosts() {
+    let bare = hosts().into_iter().map(|host| (host.without_namespaces(), false));
+    for (host, has_namespaces) in hosts().into_iter().map(|host| (host, true)).chain(bare) {
         let (key, settings) = (file(&host, "home/.ssh/id_ed25519"), file(&host, "home/.profile"));
         let paper = file(&host, "home/docs/paper");
         let home = host.path("home").display().to_string();
         let (new, planted) = (format!("{home}/docs/new"), format!("{home}/new"));
         let closed = ["read", &key, "read", &settings, "create", &new, "create", &planted];
-        let open = ["read", &paper, "list", &home];
+        let open = ["read", &paper];
         let tried: Vec<String> =
-            [&closed[..], &open].concat().iter().map(|part| format!("'{part}'")).collect();
+            [&closed[..], &open, &["list", &home]].concat().iter().map(|part| format!("'{part}'")).collect();
         let text =
             format!("{} {} >&2\nexec {}", built("wharf-escape").display(), tried.join(" "), demo_server());
         let server = host.script("tries", &text);
@@ -231,6 +294,8 @@ fn a_server_that_is_run_from_a_home_is_told_so_and_reads_what_lies_there_openly(
         let logs = host.ok(&["logs", "tries"]);
         assert_all(&logs, false, &closed);
         assert_all(&logs, true, &open);
+        assert_all(&logs, has_namespaces, &["list", &home]);
+        assert!(!fs::exists(&new).unwrap() && !fs::exists(&planted).unwrap(), "it is in the home itself");
         // Elsewhere there is nothing to tell.
         let said = host.wharf(&["run", "--name", "elsewhere", &demo_server()]);
         assert!(said.code == 0 && !said.stderr.contains("which it runs in"), "{said:?}");
