@@ -1,13 +1,15 @@
 //! Paths of this machine among the arguments of a server: `.` is the folder that the user is in, whatever folder the server
 //! runs in; and a path that is closed to the server is asked for, where somebody can answer.
 use super::console::Console;
-use std::io::{BufRead, Read, stdin};
+use super::output;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use wharf::commands::{self, Context, RunRequest};
 use wharf_model::Result;
 
 /// The longest answer that is read.
-const ANSWER_BYTES_MAX: u64 = 256;
+const ANSWER_BYTES_MAX: usize = 256;
 
 /// The arguments of SERVER. A package runs in a folder of its own, so what exists here and begins with a dot is written out
 /// for it; a command runs here.
@@ -57,7 +59,7 @@ fn names_paths(args: &[String], current_dir: &Path) -> bool {
 /// Asks at the terminal about the paths that are closed to the server, and adds those that are to be opened. Returns whether
 /// anything was asked.
 pub(super) async fn ask(context: &Context, request: &mut RunRequest, console: &Console) -> Result<bool> {
-    let can_answer = console.stderr_is_terminal && rustix::termios::isatty(stdin());
+    let can_answer = console.stderr_is_terminal && output::reader().is_ok_and(rustix::termios::isatty);
     if !can_answer || !names_paths(&request.args, &context.config().current_dir) {
         return Ok(false);
     }
@@ -75,11 +77,12 @@ pub(super) async fn ask(context: &Context, request: &mut RunRequest, console: &C
 
 /// A line of the terminal; nothing at its end.
 fn answer() -> String {
-    let mut line = String::new();
-    match stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut line) {
-        Ok(_) => line,
-        Err(_) => String::new(),
-    }
+    let Ok(terminal) = output::reader() else { return String::new() };
+    // A terminal gives one line at a time.
+    let mut line = [0; ANSWER_BYTES_MAX];
+    let mut terminal: &File = terminal;
+    let length = terminal.read(&mut line).unwrap_or_default();
+    String::from_utf8_lossy(&line[..length]).into_owned()
 }
 
 /// The options of the volume that an answer asks for.
