@@ -22,7 +22,7 @@ use crate::stdio::downstream::sse::EventBody;
 use crate::stdio::session::{LogLevel, Principal, SessionId};
 use crate::stdio::shared::Shared;
 
-/// The fate of a request.
+/// What has become of a request.
 pub(crate) enum Begun {
     /// Answered here: the complete JSON-RPC response, and how it is counted.
     Answered(Vec<u8>, Outcome),
