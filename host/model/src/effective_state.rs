@@ -50,7 +50,8 @@ pub enum EffectiveState {
     Unhealthy,
     /// A command ended before it was done; the next one goes on from `desired`.
     Interrupted,
-    /// Nothing is recorded, and nothing is known.
+    // Set by the listing, never by `assess`.
+    /// Not assessed: the record cannot be read, the workload has no owner (R07), or an earlier version imported it.
     Unknown,
 }
 
