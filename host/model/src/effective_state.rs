@@ -1,9 +1,13 @@
 //! The effective state: a pure function of the record and the witnesses.
 //!
-//! There are two witnesses: the owner, for the workload, and the life lock, for its proxy.
+//! The witnesses are the owner, for the workload, and the life lock, for its proxy. The operation lock tells whether a command
+//! is at work, and the boot whether the machine was restarted.
 //!
 //! ```text
 //! recorded    witnesses                                        effective
+//! nothing     operation or life lock held                      starting
+//!             neither, owner: running                          unhealthy (it runs, and nothing is recorded of it)
+//!             neither                                          interrupted
 //! transition  operation or life lock held                      the transition
 //!             neither                                          interrupted
 //! running     life lock free, recorded in another boot         stopped (the machine was restarted)
@@ -109,7 +113,7 @@ pub struct Effective {
     pub context: String,
     /// Why the state rests on the record alone; none where it is fresh.
     pub stale: Option<String>,
-    /// The command that gets the workload on; none if there is nothing to do, or if the evidence does not tell.
+    /// The next step that helps; none if there is nothing to do, or if it is not known.
     pub next: Option<NextStep>,
 }
 
@@ -133,7 +137,7 @@ pub enum Evidence {
     /// The owner answered completely, and does not have the workload.
     HasNot,
     /// There is no evidence, for this reason.
-    None(String),
+    Missing(String),
     /// The workload is a remote server (R03), so nobody was asked.
     Remote,
 }
@@ -142,7 +146,7 @@ impl Evidence {
     /// The evidence in an observation: none if the runtime does not know the state.
     pub fn of(seen: Observation) -> Self {
         if seen.state == WorkloadState::Unknown {
-            return Self::None("its runtime has it, and does not know what it does".to_owned());
+            return Self::Missing("its runtime has it, and does not know what it does".to_owned());
         }
         Self::Has(Box::new(seen))
     }
@@ -237,7 +241,7 @@ fn running(record: &StatusRecord, witnesses: &Inputs) -> Effective {
         }
         Evidence::Has(seen) => fresh(EffectiveState::Unhealthy, not_running(seen)),
         Evidence::HasNot => fresh(EffectiveState::Unhealthy, "its runtime no longer has it"),
-        Evidence::None(reason) => stale(EffectiveState::Running, record, reason),
+        Evidence::Missing(reason) => stale(EffectiveState::Running, record, reason),
         Evidence::Remote => fresh(EffectiveState::Running, record.status_context.clone()),
     }
 }
@@ -248,7 +252,7 @@ fn resting(state: EffectiveState, record: &StatusRecord, witnesses: &Inputs) -> 
             fresh(EffectiveState::Unhealthy, "it runs, and should not").then(NextStep::Stop)
         }
         Evidence::Has(_) | Evidence::HasNot | Evidence::Remote => fresh(state, record.status_context.clone()),
-        Evidence::None(reason) => stale(state, record, reason),
+        Evidence::Missing(reason) => stale(state, record, reason),
     }
 }
 
@@ -256,7 +260,7 @@ fn stale(state: EffectiveState, record: &StatusRecord, reason: &str) -> Effectiv
     Effective { stale: Some(reason.to_owned()), ..fresh(state, record.status_context.clone()) }
 }
 
-/// True of one whose engine has a check of its own, such as an image's, and says that it fails.
+/// True of a running workload whose engine has a check of its own, such as an image's, and says that it fails.
 pub(crate) fn fails_its_check(seen: &Observation) -> bool {
     seen.state == WorkloadState::Running && seen.condition.check == Some(Check::Unhealthy)
 }
@@ -310,14 +314,15 @@ mod tests {
             (Phase::Error, EffectiveState::Error),
         ] {
             let life = phase == Phase::Running;
-            let shown = assess(Some(&record(phase)), &witnesses(Evidence::None("down".into()), life, false));
+            let shown =
+                assess(Some(&record(phase)), &witnesses(Evidence::Missing("down".into()), life, false));
             assert_eq!((shown.state, shown.stale.as_deref()), (state, Some("down")));
         }
     }
 
     #[test]
     fn r04_a_life_lock_that_nobody_holds_is_evidence_whatever_the_owner_says() {
-        for evidence in [seen(WorkloadState::Running), Evidence::HasNot, Evidence::None("down".into())] {
+        for evidence in [seen(WorkloadState::Running), Evidence::HasNot, Evidence::Missing("down".into())] {
             let shown = assess(Some(&record(Phase::Running)), &witnesses(evidence, false, false));
             assert_eq!(shown.state, EffectiveState::Unhealthy);
         }
@@ -362,7 +367,7 @@ mod tests {
     fn r04_an_owner_that_does_not_know_gives_no_evidence() {
         let Evidence::Has(mut unknown) = seen(WorkloadState::Running) else { unreachable!() };
         unknown.state = WorkloadState::Unknown;
-        assert!(matches!(Evidence::of(*unknown), Evidence::None(_)));
+        assert!(matches!(Evidence::of(*unknown), Evidence::Missing(_)));
     }
 
     #[test]
@@ -376,7 +381,7 @@ mod tests {
                 seen(WorkloadState::Running),
                 seen(WorkloadState::Stopped),
                 Evidence::HasNot,
-                Evidence::None("down".into()),
+                Evidence::Missing("down".into()),
             ] {
                 for (life, operation) in [(false, false), (false, true), (true, false), (true, true)] {
                     let told = assess(record.as_ref(), &witnesses(evidence.clone(), life, operation));
