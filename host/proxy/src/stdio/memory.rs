@@ -21,7 +21,7 @@ use crate::stdio::undelivered::Reason;
 impl State {
     /// Makes room until no more is held than may be, or nobody is left to take it from. A request body that is larger than
     /// what any session holds goes first.
-    pub(crate) fn make_room(&mut self) {
+    pub(crate) fn free_memory(&mut self) {
         while self.budget.is_over() {
             let top = self.holds_most();
             if self.budget.largest_body() > top.as_ref().map_or(0, |(_, held)| *held) {
@@ -146,7 +146,7 @@ impl Shared {
     pub(crate) fn charge_answer(self: &Arc<Self>, call: &Call, account: &Account, text: Vec<u8>) -> Answer {
         let text = account.hold(text);
         if self.budget.is_over() {
-            self.make_room();
+            self.free_memory();
         }
         let text = self.track_delivery(&call.session, call.connection.as_ref(), text);
         if account.is_written_off() {

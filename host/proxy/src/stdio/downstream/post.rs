@@ -58,7 +58,7 @@ pub(crate) async fn post(front: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     let is_known =
         headers.session.is_some_and(|id| proxy.with(|state| state.session(id, &principal).is_some()));
     let most = if is_known { limits.body_bytes } else { limits.opening_bytes.min(limits.body_bytes) };
-    let memory = Memory { budget: &proxy.budget, make_room: &|| proxy.make_room() };
+    let memory = Memory { budget: &proxy.budget, free_memory: &|| proxy.free_memory() };
     let body = match check_length(&parts.headers, most) {
         Ok(()) => read_body(body, most, limits, &memory).await,
         Err(error) => Err(error),
