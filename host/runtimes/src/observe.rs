@@ -238,7 +238,7 @@ impl Answer {
         if self.query.asks_for(config.uid.as_str()) {
             return Evidence::HasNot;
         }
-        Evidence::None(format!("the runtime '{}' was not asked about it", config.runtime_name))
+        Evidence::Missing(format!("the runtime '{}' was not asked about it", config.runtime_name))
     }
 }
 
@@ -264,18 +264,18 @@ impl Observed {
             return Evidence::Remote;
         }
         if let Some(reason) = &self.blind {
-            return Evidence::None(reason.clone());
+            return Evidence::Missing(reason.clone());
         }
         let Some(Owner { runtime_name, runtime_instance, runtime_endpoint }) = config.owner() else {
-            return Evidence::None("it has no owner".to_owned());
+            return Evidence::Missing("it has no owner".to_owned());
         };
         let answer = match self.answers.get(&(runtime_name.clone(), runtime_endpoint)) {
-            None => return Evidence::None(format!("the runtime '{runtime_name}' was not asked")),
-            Some(Err(reason)) => return Evidence::None(reason.clone()),
+            None => return Evidence::Missing(format!("the runtime '{runtime_name}' was not asked")),
+            Some(Err(reason)) => return Evidence::Missing(reason.clone()),
             Some(Ok(answer)) => answer,
         };
         if answer.instance != runtime_instance {
-            return Evidence::None(format!(
+            return Evidence::Missing(format!(
                 "another instance of '{runtime_name}' answers: {}, and it belongs to {runtime_instance}",
                 answer.instance
             ));
@@ -285,7 +285,7 @@ impl Observed {
             Some([seen]) => Evidence::of(seen.clone()),
             Some(several) => {
                 let objects: Vec<&str> = several.iter().map(|seen| seen.object.as_str()).collect();
-                Evidence::None(format!(
+                Evidence::Missing(format!(
                     "the runtime '{runtime_name}' has two resources with its uid: {}",
                     objects.join(", ")
                 ))

@@ -3,7 +3,7 @@ use super::console::{Console, Format};
 use super::edit_arguments::{Clear, Edit};
 use super::failure::{DONE, Failure, Outcome};
 use super::progress::Steps;
-use super::run_options::{environment, in_options, recorded_profile, volume_from};
+use super::run_options::{environment, in_options, recorded_profile};
 use super::shared_arguments::{put, put_all};
 use super::stop_timeout::milliseconds;
 use std::path::Path;
@@ -93,28 +93,12 @@ impl Edit {
         }
         put(&mut request.server, self.server.clone());
         put_all(&mut request.args, self.args.clone());
-        put(&mut request.transport, self.transport.map(Into::into));
-        put(&mut request.instances, self.instances.map(Into::into));
-        put(&mut request.proxy_port, self.proxy_port);
-        put(&mut request.target_port, self.target_port);
-        put(&mut request.host, self.host.clone());
+        self.wire.put_into(&mut request);
         put(&mut request.unix_socket, self.unix_socket);
-        put_all(&mut request.allowed_origins, self.allow_origin.clone());
-        put_all(&mut request.allowed_hosts, self.allow_host.clone());
-        put(&mut request.target_path, self.target_path.clone());
-        put(&mut request.working_dir, self.workdir.clone().map(Some));
-        put_all(&mut request.secrets, self.secret.clone());
-        put_all(
-            &mut request.volumes,
-            self.volume.iter().map(|volume| volume_from(volume, current_dir)).collect(),
-        );
-        request.labels.extend(self.label.iter().cloned());
-        put(&mut request.group, self.group.clone());
+        self.given.put_into(&mut request, current_dir);
         self.container.put_into(&mut request);
         put(&mut request.container.no_init, self.no_init);
-        put(&mut request.container.platform, self.platform.clone().map(Some));
         put(&mut request.stop_timeout_ms, self.kept_stop_timeout.map(|time| Some(milliseconds(time))));
-        request.pull = self.pull.map(Into::into).or(request.pull);
         self.limits.put_into(&mut request);
         put(&mut request.allow_weaker, self.allow_weaker);
         put(&mut request.restart, self.restart.map(Into::into));

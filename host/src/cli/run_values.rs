@@ -1,4 +1,5 @@
 //! Parsers for single values on the command line of `wharf run`.
+use std::path::{Path, PathBuf};
 use wharf_sdk::Ulimit;
 
 /// `KEY=VALUE`.
@@ -7,6 +8,16 @@ pub(super) fn pair(text: &str) -> std::result::Result<(String, String), String> 
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("it is not KEY=VALUE".to_owned()),
     }
+}
+
+/// A volume with an absolute path on this machine. A path that begins with a dot is resolved here. A bare word is the name
+/// of a volume.
+pub(super) fn volume_from(given: &str, current_dir: &Path) -> String {
+    if !given.starts_with('.') {
+        return given.to_owned();
+    }
+    // Collecting the components removes the dot.
+    current_dir.join(given).components().collect::<PathBuf>().display().to_string()
 }
 
 /// `NAME=SOFT[:HARD]`, as `docker run --ulimit` takes it; `unlimited` and -1 are no limit.
@@ -60,6 +71,14 @@ mod tests {
         assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert_eq!(pair("a="), Ok(("a".to_owned(), String::new())));
         assert!(pair("=b").is_err() && pair("a").is_err());
+    }
+
+    #[test]
+    fn a_volume_that_begins_with_a_dot_begins_here() {
+        let from = |given| volume_from(given, Path::new("/here"));
+        assert_eq!(from("./data:/data:ro"), "/here/data:/data:ro");
+        assert_eq!(from("/a:/b"), "/a:/b");
+        assert_eq!(from("data:/data"), "data:/data");
     }
 
     #[test]

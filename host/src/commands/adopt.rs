@@ -116,9 +116,9 @@ fn record_owner(
         let message = format!("'{name}' has changed since its owner was looked for; nothing was changed");
         return Err(Error::new(ErrorKind::Conflict, message));
     }
-    reach(Point::StampBefore);
+    reach(Point::RecordOwnerBefore);
     context.store().update_run_config(name, &now.uid, |run| run.set_owner(owner.clone()))?;
-    reach(Point::StampAfter);
+    reach(Point::RecordOwnerAfter);
     let previous = before.owner();
     Ok(Adopted {
         name: name.to_string(),

@@ -182,7 +182,7 @@ async fn left_behind(
     match evidence {
         Evidence::HasNot | Evidence::Remote => (format!("nothing: {place} has none of it"), Vec::new()),
         Evidence::Has(seen) => (format!("{} in {place}", shown(&seen)), remove),
-        Evidence::None(reason) => {
+        Evidence::Missing(reason) => {
             let uid = &run.uid;
             (format!("whatever {place} has with the uid {uid}, which cannot be told now ({reason})"), remove)
         }
@@ -193,7 +193,7 @@ async fn left_behind(
 fn of_itself(evidence: &Evidence) -> String {
     match evidence {
         Evidence::Has(seen) => shown(seen),
-        Evidence::HasNot | Evidence::Remote | Evidence::None(_) => "nothing of itself".to_owned(),
+        Evidence::HasNot | Evidence::Remote | Evidence::Missing(_) => "nothing of itself".to_owned(),
     }
 }
 
@@ -212,7 +212,7 @@ async fn evidence_of(context: &Context, run: &RunConfig) -> (Evidence, Vec<Obser
             let children = discover.observed.children(run).into_iter().cloned().collect();
             (discover.observed.evidence(run), children)
         }
-        Err(error) => (Evidence::None(error.message), Vec::new()),
+        Err(error) => (Evidence::Missing(error.message), Vec::new()),
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct Deployment {
     /// The clients that may use the proxy.
     pub(crate) access: Access,
     /// The proxy. It is made at the first start, and kept over restarts.
-    pub(crate) front: Option<WorkloadProxy>,
+    pub(crate) proxy: Option<WorkloadProxy>,
     /// The servers of its sessions, where each has one; made with the proxy.
     pub(crate) session_servers: Option<SessionServers>,
     /// The handle of the present deployment.
