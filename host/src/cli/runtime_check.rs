@@ -233,7 +233,7 @@ pub(super) async fn attempt(plugins: &Plugins, host_id: &str, name: &str) -> Tri
         let client = plugins.connect(name, None, host_id).await?;
         let deadline = Instant::now() + PATIENCE;
         let health = timeout_at(deadline, client.health()).await.map_err(|_| silent())??;
-        let instance = timeout_at(deadline, client.instance()).await.ok().and_then(Result::ok);
+        let instance = timeout_at(deadline, client.instance()).await.ok().and_then(std::result::Result::ok);
         let confinement = client.confinement().await?;
         Ok::<_, Error>((health, instance, confinement))
     };
