@@ -59,12 +59,34 @@ impl Image {
 
     /// A program and the libraries that it needs, nothing else.
     pub fn of_program(name: &'static str, program: &Path) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        for library in libraries(&[program.to_owned()]) {
-            copy(&library, &folder.path().join(library.strip_prefix("/").expect("an absolute path")));
+        Self::of_programs(name, &[(program, "server")], r#"ENTRYPOINT ["/server"]"#)
+    }
+
+    /// The server that comes with the repository behind an init of the image's own, tini, as many published images have it;
+    /// none if this machine has no tini, with a message that names `needed_by`. Docker brings one as `docker-init`.
+    pub fn of_tini(needed_by: &str) -> Option<Self> {
+        if !has_tool(needed_by, "docker-init") {
+            return None;
         }
-        copy(program, &folder.path().join("server"));
-        Self::pack_root(name, folder.path(), vec![r#"ENTRYPOINT ["/server"]"#.to_owned()])
+        let (tini, server) = (program("docker-init"), built("wharf-demo-server"));
+        let programs = [(tini.as_path(), "tini"), (server.as_path(), "server")];
+        Some(Self::of_programs(
+            "localhost/wharf-tini:test",
+            &programs,
+            r#"ENTRYPOINT ["/tini", "--", "/server"]"#,
+        ))
+    }
+
+    /// These programs, each under its name at the root, and the libraries that they need.
+    fn of_programs(name: &'static str, programs: &[(&Path, &str)], entrypoint: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (program, at) in programs {
+            for library in libraries(&[(*program).to_owned()]) {
+                copy(&library, &folder.path().join(library.strip_prefix("/").expect("an absolute path")));
+            }
+            copy(program, &folder.path().join(at));
+        }
+        Self::pack_root(name, folder.path(), vec![entrypoint.to_owned()])
     }
 
     /// A shell and some programs; none if this machine has no shell that needs no libraries, with a message that names
@@ -74,11 +96,9 @@ impl Image {
         if !has_tool(needed_by, "busybox") {
             return None;
         }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let busybox = std::env::split_paths(&path).map(|dir| dir.join("busybox")).find(|file| file.is_file());
         let folder = tempfile::tempdir().expect("a temporary folder");
         let bin = folder.path().join("bin");
-        copy(&busybox.expect("busybox"), &bin.join("busybox"));
+        copy(&program("busybox"), &bin.join("busybox"));
         for program in PROGRAMS {
             std::os::unix::fs::symlink("busybox", bin.join(program)).expect("a link can be made");
         }
@@ -237,6 +257,13 @@ fn digest(file: &Path) -> String {
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to.parent().expect("a folder")).expect("a folder can be made");
     fs::copy(from, to).expect("a file can be copied");
+}
+
+/// The file of a program that must be in PATH.
+fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let file = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    file.unwrap_or_else(|| panic!("{name} is in PATH"))
 }
 
 /// The output of a program that must succeed.

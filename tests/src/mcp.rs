@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A server that has resources, a template of them, and prompts, and no tools.
-pub fn catalogue(host: &Host) -> String {
+pub fn server_with_resources(host: &Host) -> String {
     host.script(
         "catalogue",
         r#"while read -r line; do
@@ -28,6 +28,9 @@ done"#,
     )
 }
 
+/// The failure of a test whose server asks although nobody answers.
+const ASKED_IN_VAIN: &str = "the server asked a client that answers nothing";
+
 /// What the client answers when it is asked something.
 pub type Answer = Box<dyn FnMut(&Value) -> Value + Send>;
 
@@ -38,16 +41,16 @@ pub struct McpClient {
     output: BufReader<ChildStdout>,
     next_id: u64,
     answer: Option<Answer>,
-    /// The version that it speaks in each request; none in a session.
+    /// True if it speaks the stateless era: version and capabilities go with each request, and there is no `initialize`.
     stateless: bool,
-    /// What was told meanwhile.
+    /// The notifications that it received.
     pub notifications: Vec<Value>,
-    /// What was asked.
+    /// The parameters of the server's requests.
     pub questions: Vec<Value>,
 }
 
 impl McpClient {
-    /// A client with a session, that can ask nobody.
+    /// A client with a session, that declares no elicitation.
     pub fn open(host: &Host) -> Self {
         Self::of(host.command(&["mcp", "serve"]), None, false)
     }
@@ -62,7 +65,7 @@ impl McpClient {
         Self::of(host.command(&["mcp", "serve"]), Some(Box::new(answer)), true)
     }
 
-    /// From a command that serves.
+    /// A client of the server that this command starts.
     pub fn of(mut command: Command, answer: Option<Answer>, stateless: bool) -> Self {
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = child.expect("it can be started");
@@ -90,12 +93,12 @@ impl McpClient {
     /// Sends one message.
     pub fn send(&mut self, message: &Value) {
         let input = self.input.as_mut().expect("it was not closed");
-        // A server that has ended is told by its silence.
+        // If the server has ended, `finish` fails.
         let _ = writeln!(input, "{message}");
         let _ = input.flush();
     }
 
-    /// Sends one request; its id.
+    /// Sends a request, and returns its id.
     pub fn begin(&mut self, method: &str, mut params: Value) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
@@ -125,8 +128,8 @@ impl McpClient {
             if message["method"].is_string() && message.get("id").is_some() {
                 self.questions.push(message["params"].clone());
                 let said = self.answer.as_mut().map(|answer| answer(&message["params"]));
-                let reply =
-                    json!({ "jsonrpc": "2.0", "id": message["id"], "result": said.expect("nobody asks") });
+                let result = said.expect(ASKED_IN_VAIN);
+                let reply = json!({ "jsonrpc": "2.0", "id": message["id"], "result": result });
                 self.send(&reply);
             } else if message["method"].is_string() {
                 self.notifications.push(message);
@@ -161,14 +164,14 @@ impl McpClient {
         let mut answers = json!({});
         for (name, question) in result["inputRequests"].as_object().expect("questions") {
             self.questions.push(question["params"].clone());
-            answers[name] = self.answer.as_mut().expect("nobody asks")(&question["params"]);
+            answers[name] = self.answer.as_mut().expect(ASKED_IN_VAIN)(&question["params"]);
         }
         params["inputResponses"] = answers;
         params["requestState"] = result["requestState"].clone();
         self.request("tools/call", params).expect("a result")
     }
 
-    /// Its input ends; its exit code.
+    /// Closes its input, and returns its exit code.
     pub fn close(mut self) -> Option<i32> {
         self.input = None;
         self.child.wait().expect("it ends").code()

@@ -111,6 +111,7 @@ pub fn options(plugins: &Path, data: &Path) -> ConnectOptions {
         log_level: "debug".to_owned(),
         deadlines: Deadlines {
             read: Duration::from_secs(20),
+            ask: Duration::from_secs(20),
             change: Duration::from_secs(20),
             deploy: Duration::from_secs(20),
             shown: Duration::from_secs(20),

@@ -11,7 +11,8 @@ use std::{
 /// An SDK whose clients these tests have.
 #[derive(Clone, Copy, Debug)]
 pub enum Sdk {
-    /// One of TypeScript, by the name that `tests/setup/install` gives it.
+    /// One of TypeScript, by the name that `tests/setup/install` gives it: `sdk-0` and `sdk-1` are 1.x from before and after
+    /// revision 2025-06-18, `sdk-2` is 2.x, which knows the stateless era, too.
     TypeScript(&'static str),
     /// One of Python, by the name of its interpreter there.
     Python(&'static str),
@@ -32,7 +33,7 @@ pub fn have_sdks() -> bool {
 }
 
 impl Sdk {
-    /// Lets its client try these scenarios of `client.cjs` at a URL, and tells what came of each.
+    /// Lets its client try these scenarios, which `client.cjs` and `client.py` both have, at a URL, and tells what came of each.
     pub fn tries(self, url: &str, scenarios: &[&str]) -> Value {
         let mut command = match self {
             Self::TypeScript(sdk) => {
@@ -54,7 +55,8 @@ impl Sdk {
     }
 }
 
-/// Runs the server behind a host's proxy, with these options, and returns its URL.
+/// Runs the server behind a host's proxy, with these options and a profile that opens `tests/sdks`, the tools and the network,
+/// and returns its URL.
 pub fn run_server(host: &Host, options: &[&str], arguments: &[&str]) -> String {
     let tools = fs::canonicalize(program("mcp-node")).expect("mcp-node is there");
     let tools = tools.parent().and_then(Path::parent).expect("a folder of tools");

@@ -80,6 +80,11 @@ impl Tap {
         seen.iter().any(|request| request.contains(part))
     }
 
+    /// Holds back the requests with this part in their path from now on, until [`Tap::let_go`].
+    pub fn hold(&self, part: &'static str) {
+        *self.gate.holds.lock().unwrap_or_else(PoisonError::into_inner) = part;
+    }
+
     /// Lets all held requests pass, and holds none back from now on.
     pub fn let_go(&self) {
         *self.gate.holds.lock().unwrap_or_else(PoisonError::into_inner) = "";

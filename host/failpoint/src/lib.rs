@@ -164,8 +164,8 @@ points! {
     // Commands beside the usual ones: reconciliation, adoption, and the ones for forgotten, orphaned and corrupt workloads.
     ReconcileDecided = "reconcile.decided",
     MissedEndRecorded = "missed-end.recorded",
-    StampBefore = "stamp.before",
-    StampAfter = "stamp.after",
+    RecordOwnerBefore = "record-owner.before",
+    RecordOwnerAfter = "record-owner.after",
     LeaveBefore = "leave.before",
     LeaveAfter = "leave.after",
     EditRecorded = "edit.recorded",

@@ -50,6 +50,9 @@ pub(crate) enum LaunchError {
         /// The reason.
         reason: String,
     },
+    /// Init has no process id.
+    #[error("the first process of the workload's namespaces was not started")]
+    InitLost,
     /// The exec helper ended before it had a program to execute.
     #[error("the process that waits for `go` ended early")]
     ExecHelperLost,
@@ -87,6 +90,7 @@ impl LaunchError {
             Self::NotExecuted { message, errno } => (message.clone(), *errno),
             Self::JobTooLong { .. }
             | Self::Command
+            | Self::InitLost
             | Self::ExecHelperLost
             | Self::Refused(_)
             | Self::Exchanged(_)

@@ -1,9 +1,10 @@
 //! Init: the first process of a workload's pid namespace. It sets up the workload's namespaces; then it reaps orphans and,
 //! if the workload has a network of its own, serves its port forward.
 //!
-//! When init ends, the kernel kills everything in the namespace. Init dies with the launcher, and the workload cannot
-//! prevent that, since no signal from within the namespace reaches it. The workload is not init itself, because process 1
-//! ignores signals without a handler; both are children of the launcher.
+//! When init ends, the kernel kills everything in the namespace. Init dies with the launcher (`PR_SET_PDEATHSIG`). The
+//! workload can neither kill nor stop init: the kernel drops signals to it from inside. The workload is not init itself,
+//! because process 1 ignores signals without a handler. The exec helper and init are children of the launcher; the program is
+//! a child of the exec helper (`relay.rs`).
 use crate::error::LaunchError;
 use crate::port_forward::PortForward;
 use crate::sandbox::namespace_spec::{NamespaceSpec, SetUpError};
@@ -39,7 +40,7 @@ const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 enum Answer {
     Ready,
     /// A port could not be opened. That does not mean that there can be no namespaces.
-    Closed {
+    PortUnavailable {
         message: String,
         errno: Option<i32>,
     },
@@ -64,7 +65,7 @@ impl Init {
         // The command holds init's end of the socket, so it is dropped.
         drop(command);
         // Init is reaped together with all other children; dropping the `std` child does nothing.
-        let pid = Pid::from_raw(child.id().cast_signed()).ok_or(LaunchError::ExecHelperLost)?;
+        let pid = Pid::from_raw(child.id().cast_signed()).ok_or(LaunchError::InitLost)?;
         let init = Self(pid);
         let answer = init.ask(&mut socket, spec);
         if answer.is_err() {
@@ -86,14 +87,17 @@ impl Init {
         let text = exchange().map_err(|error| failed(format!("init does not answer: {error}")))?;
         match serde_json::from_slice(&text) {
             Ok(Answer::Ready) => Ok(()),
-            Ok(Answer::Closed { message, errno }) => Err(LaunchError::NotExecuted { message, errno }),
+            Ok(Answer::PortUnavailable { message, errno }) => {
+                Err(LaunchError::NotExecuted { message, errno })
+            }
             Ok(Answer::Exchanged(path)) => Err(Exchanged(path).into()),
             Ok(Answer::Failed(reason)) => Err(failed(reason)),
             Err(_) => Err(failed("init ended early".to_owned())),
         }
     }
 
-    /// Kills init, and so everything in its namespace. The launcher reaps its own children in there before or after this.
+    /// Kills init, and so everything in its namespace. The launcher's children in that namespace die, too; its reaper collects
+    /// them.
     pub(crate) fn end(&self) {
         let _ = kill_process(self.0, Signal::KILL);
         let _ = waitpid(Some(self.0), WaitOptions::empty());
@@ -109,20 +113,20 @@ pub fn run_init() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let Ok(spec) = serde_json::from_slice::<NamespaceSpec<'_>>(&text) else { return ExitCode::FAILURE };
-    // Now, while this process is still in this machine's network.
+    // Before `set_up`, which moves this process into the workload's network.
     let answer = match port_forward::open(&spec.forwarded_ports) {
-        Ok(forwards) => match make(&spec, forwards) {
+        Ok(forwards) => match set_up(&spec, forwards) {
             Ok(()) => Answer::Ready,
             Err(SetUpError::Impossible(why)) => Answer::Failed(why),
             Err(SetUpError::Exchanged(Exchanged(path))) => Answer::Exchanged(path),
         },
-        Err((port, error)) => Answer::Closed {
+        Err((port, error)) => Answer::PortUnavailable {
             message: format!("the port {port} cannot be listened on: {error}"),
             errno: error.raw_os_error(),
         },
     };
     let Ok(said) = serde_json::to_vec(&answer) else { return ExitCode::FAILURE };
-    // A launcher that died before `PR_SET_PDEATHSIG` was set does not read this.
+    // A launcher that died before `PR_SET_PDEATHSIG` was set does not read this, so the write fails and init ends.
     if launcher.write_all(&said).is_err() || !matches!(answer, Answer::Ready) {
         return ExitCode::FAILURE;
     }
@@ -130,15 +134,15 @@ pub fn run_init() -> ExitCode {
     reap()
 }
 
-fn make(spec: &NamespaceSpec<'_>, forwards: Vec<PortForward>) -> Result<(), SetUpError> {
+fn set_up(spec: &NamespaceSpec<'_>, forwards: Vec<PortForward>) -> Result<(), SetUpError> {
     namespaces::set_up(spec)?;
     drop_privileges().map_err(|error| format!("its privileges cannot be dropped: {error}"))?;
-    // Blocked before the thread is made, so that it holds for both threads: the main thread waits for the signal.
-    ended().thread_set_mask().map_err(|error| format!("signals cannot be blocked: {error}"))?;
+    // Before `port_forward::serve` starts its thread, which inherits the mask: the main thread waits for the signal.
+    child_ended_signal().thread_set_mask().map_err(|error| format!("signals cannot be blocked: {error}"))?;
     Ok(port_forward::serve(forwards).map_err(|error| format!("its port cannot be served: {error}"))?)
 }
 
-/// The socket to the launcher, taken from descriptor 2.
+/// The socket to the launcher, taken from descriptor 2 (a [`Command`] can hand over only 0 to 2).
 fn take_launcher() -> io::Result<UnixStream> {
     let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), FIRST_FREE_DESCRIPTOR)?;
     rustix::stdio::dup2_stderr(File::options().write(true).open("/dev/null")?)?;
@@ -146,13 +150,13 @@ fn take_launcher() -> io::Result<UnixStream> {
 }
 
 /// The signal for the end of a child.
-fn ended() -> SigSet {
+fn child_ended_signal() -> SigSet {
     SigSet::from(NixSignal::SIGCHLD)
 }
 
 /// Reaps orphans of the workload, until init is killed. SIGCHLD is blocked and waited for.
 fn reap() -> ExitCode {
-    let ended = ended();
+    let ended = child_ended_signal();
     loop {
         while matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {}
         if ended.wait().is_err() {

@@ -15,7 +15,8 @@ use tokio::{
     sync::Semaphore,
 };
 
-/// The number of connections at a time: as many as the proxy accepts from its clients. Each takes two descriptors here.
+/// The number of connections at a time for each port: as many as the proxy accepts from its clients. Each takes two
+/// descriptors here.
 const MAX_CONNECTIONS: usize = 2048;
 /// The pause after a connection could not be accepted. The usual reason is that no descriptor is free, of this process or
 /// of the machine, and no event tells that one is free again. A connection that waits keeps the listener readable, so
@@ -61,7 +62,7 @@ async fn forward(port: u16, listener: Listener) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok((mut outside, _)) = listener.accept().await else {
-            // The client has gone away again, or there are too many files. Neither is a reason to stop.
+            // The client has gone away again, or no descriptor is free. Neither is a reason to stop.
             tokio::time::sleep(ACCEPT_RETRY_PAUSE).await;
             continue;
         };

@@ -105,7 +105,7 @@ pub fn plan(
         return Action::Leave("another command works on it".into());
     }
     let seen = match evidence {
-        Evidence::None(reason) => return Action::Leave(reason.as_str().into()),
+        Evidence::Missing(reason) => return Action::Leave(reason.as_str().into()),
         Evidence::Remote => return Action::Leave("it is a remote server, and has no owner".into()),
         Evidence::Has(seen) => Some(seen.as_ref()),
         Evidence::HasNot => None,

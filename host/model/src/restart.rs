@@ -24,7 +24,7 @@ pub enum RestartPolicy {
     OnFailure,
     /// Whenever it ends.
     Always,
-    /// Whenever it ends and nobody stopped it.
+    /// The same as `always`, by the name that Docker's users expect: a stop ends restarts under every policy.
     #[default]
     UnlessStopped,
 }

@@ -1,5 +1,6 @@
 //! The servers of a workload's sessions, as its owner has them: resources with uids of their own, whose parent it is.
 use crate::client::RuntimeClient;
+use crate::deadlines::Purpose;
 use crate::owner::same_owner;
 use std::collections::BTreeSet;
 use wharf_model::{Error, ErrorKind, Result, RunConfig};
@@ -39,7 +40,7 @@ async fn children(
     run: &RunConfig,
     recorded: &BTreeSet<String>,
 ) -> Result<Vec<Observation>> {
-    let listing = client.list(&ListQuery::ALL).await?;
+    let listing = client.list(&ListQuery::ALL, Purpose::Change).await?;
     same_owner(run, &listing.instance)?;
     if !listing.complete {
         let message = format!("the runtime '{}' could not list everything", run.runtime_name);

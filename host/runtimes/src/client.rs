@@ -3,7 +3,7 @@
 use crate::call_counts::{CallCounts, CallOutcome};
 use crate::call_documents::{millis, read, write};
 use crate::connection::Connection;
-use crate::deadlines::Deadlines;
+use crate::deadlines::{Deadlines, Purpose};
 use crate::error::CallError;
 use crate::raw_stream::RawStream;
 use crate::standing::Standing;
@@ -77,12 +77,12 @@ impl RuntimeClient {
 
     /// The engine that answers, and how it was reached.
     pub async fn instance(&self) -> Result<Instance, CallError> {
-        self.call(operation::INSTANCE, Nothing {}, Some(self.deadlines.read)).await
+        self.call(operation::INSTANCE, Nothing {}, Some(self.deadlines.ask)).await
     }
 
     /// Whether it can be used here and now.
     pub async fn health(&self) -> Result<Health, CallError> {
-        self.call(operation::HEALTH, Nothing {}, Some(self.deadlines.read)).await
+        self.call(operation::HEALTH, Nothing {}, Some(self.deadlines.ask)).await
     }
 
     /// The confinement that the runtime can enforce here; none if it does not tell.
@@ -97,7 +97,7 @@ impl RuntimeClient {
     /// is not declared.
     pub async fn validate(&self, spec: &WorkloadSpec) -> Result<(), CallError> {
         self.check_declared(spec)?;
-        let Nothing {} = self.call(operation::VALIDATE, spec, Some(self.deadlines.read)).await?;
+        let Nothing {} = self.call(operation::VALIDATE, spec, Some(self.deadlines.ask)).await?;
         Ok(())
     }
 
@@ -108,7 +108,7 @@ impl RuntimeClient {
             return Ok(None);
         }
         self.check_declared(spec)?;
-        self.call(operation::PIN, spec, Some(self.deadlines.read)).await.map(Some)
+        self.call(operation::PIN, spec, Some(self.deadlines.ask)).await.map(Some)
     }
 
     /// Makes everything that `start` needs.
@@ -156,15 +156,16 @@ impl RuntimeClient {
     /// The present state of the workload.
     pub async fn inspect(&self, handle: &Handle) -> Result<Observation, CallError> {
         let mut observation: Observation =
-            self.on_workload(operation::INSPECT, handle, Nothing {}, Some(self.deadlines.read)).await?;
+            self.on_workload(operation::INSPECT, handle, Nothing {}, Some(self.deadlines.ask)).await?;
         same_uid(operation::INSPECT, &handle.uid, &observation.uid)?;
         let exit = observation.exit.take().map(|exit| self.declared(exit));
         Ok(Observation { exit, ..observation })
     }
 
     /// The workloads of this host that the query asks for. Other rows are dropped: they are no evidence.
-    pub async fn list(&self, query: &ListQuery) -> Result<Listing, CallError> {
-        let mut listing: Listing = self.call(operation::LIST, query, Some(self.deadlines.read)).await?;
+    pub async fn list(&self, query: &ListQuery, purpose: Purpose) -> Result<Listing, CallError> {
+        let deadline = self.deadlines.of_listing(purpose);
+        let mut listing: Listing = self.call(operation::LIST, query, Some(deadline)).await?;
         listing.workloads.retain(|seen| query.asks_for(&seen.uid));
         Ok(listing)
     }
@@ -173,7 +174,7 @@ impl RuntimeClient {
     pub async fn discover(&self, selector: &LabelSelector) -> Result<ForeignListing, CallError> {
         self.check_able(&Capability::DISCOVER)?;
         let mut listing: ForeignListing =
-            self.call(operation::DISCOVER, selector, Some(self.deadlines.read)).await?;
+            self.call(operation::DISCOVER, selector, Some(self.deadlines.ask)).await?;
         listing.resources.retain(|seen| selector.matches(&seen.labels));
         Ok(listing)
     }
@@ -184,7 +185,7 @@ impl RuntimeClient {
     /// # Errors
     /// The runtime could not list everything, or has two resources of that uid: then nothing may be concluded.
     pub async fn find(&self, host_id: &str, uid: &str) -> Result<Option<Handle>, CallError> {
-        let (_, found) = self.look(host_id, uid).await?;
+        let (_, found) = self.look(host_id, uid, Purpose::Change).await?;
         found
             .map(|seen| seen.handle.ok_or_else(|| self.unclear("has it, and does not say how to reach it")))
             .transpose()
@@ -200,8 +201,13 @@ impl RuntimeClient {
     ///
     /// # Errors
     /// As [`RuntimeClient::find`].
-    pub async fn look(&self, host_id: &str, uid: &str) -> Result<(String, Option<Observation>), CallError> {
-        let listing = self.list(&ListQuery::one(uid)).await?;
+    pub async fn look(
+        &self,
+        host_id: &str,
+        uid: &str,
+        purpose: Purpose,
+    ) -> Result<(String, Option<Observation>), CallError> {
+        let listing = self.list(&ListQuery::one(uid), purpose).await?;
         let mut ours =
             listing.workloads.into_iter().filter(|seen| seen.host_id == host_id && seen.uid == uid);
         let found = ours.next();

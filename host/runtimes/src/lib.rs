@@ -49,7 +49,7 @@ pub use catalog::{Catalog, Library, PluginDir, Provided};
 pub use children::remove_children;
 pub use client::RuntimeClient;
 pub use connection::{Answer, Connection};
-pub use deadlines::Deadlines;
+pub use deadlines::{Deadlines, Purpose};
 pub use error::{CallError, PluginError, TrustError};
 pub use fingerprint::Fingerprint;
 pub use handle::{handle_of, last_exit};
@@ -60,7 +60,9 @@ pub use in_process::probe_process::{PROBE_ARGUMENT, run_probe};
 pub use libraries::Libraries;
 pub use observe::{ForeignResource, Observed, may_have_foreign, observe, observe_all, observe_foreign};
 pub use options::{ConnectOptions, EventListener};
-pub use owner::{ask_owner, connect_owner, look, look_cleared_up, prove_ended, prove_gone, prove_owner};
+pub use owner::{
+    ask_owner, connect_owner, look, look_briefly, look_cleared_up, prove_ended, prove_gone, prove_owner,
+};
 pub use probe::{Prober, how};
 pub use question::{InstanceProof, Scope};
 pub use raw_stream::{RawStream, Reader, Writer};

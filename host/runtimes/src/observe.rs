@@ -1,6 +1,7 @@
 //! Asks owners about their workloads: each runtime and endpoint once, all at the same time, with deadlines. `list`,
 //! `status`, `reconcile` and `adopt` begin with it.
 use crate::client::RuntimeClient;
+use crate::deadlines::Purpose;
 use crate::error::CallError;
 use crate::overdue::Patience;
 use crate::question::{InstanceProof, Places, Question, Scope, places_of};
@@ -19,9 +20,9 @@ use wharf_model::{Owner, RunConfig};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{Capability, ForeignListing, LabelSelector, ListQuery, Listing, Observation};
 
-/// How long one owner may take, including loading its library. If it takes longer, its own rows become stale and no others.
-/// Where the answer is only shown it is [`Deadlines::shown`](crate::Deadlines::shown).
-const OWNER_DEADLINE: Duration = Duration::from_secs(11);
+/// How much longer than its answer one owner may take, for loading its library. If it takes longer, its own rows become stale
+/// and no others. Where the answer is only shown it has [`Deadlines::shown`](crate::Deadlines::shown) for both.
+const LOADING: Duration = Duration::from_secs(1);
 
 /// The answers of the owners.
 #[derive(Debug, Default)]
@@ -68,18 +69,18 @@ pub async fn observe(
         };
         query.presuming(recorded.filter(|_| proof == InstanceProof::Labels))
     });
-    ask_owners(plugins, host_id, proof == InstanceProof::Labels, places).await
+    ask_owners(plugins, host_id, proof.purpose(), places).await
 }
 
 /// Asks every runtime that a plugin provides about the workloads of the query, through its usual endpoint and those that
 /// these workloads name. Every engine is asked for its instance, since an owner may be recorded because of the answers.
-/// `is_shown`: they are only shown, and a runtime that takes long is not waited for.
+/// Where they are only shown, a runtime that takes long is not waited for.
 pub async fn observe_all(
     plugins: &Plugins,
     host_id: &str,
     configs: impl Iterator<Item = &RunConfig>,
     query: &ListQuery,
-    is_shown: bool,
+    purpose: Purpose,
 ) -> Observed {
     let mut places = places_of(configs, |_, _| query.clone());
     for question in places.values_mut() {
@@ -90,7 +91,7 @@ pub async fn observe_all(
         let place = (provided.runtime.name.clone(), String::new());
         places.entry(place).or_default().query = query.clone();
     }
-    ask_owners(plugins, host_id, is_shown, places).await
+    ask_owners(plugins, host_id, purpose, places).await
 }
 
 /// Asks every runtime that may have resources of another product for those with these labels, through its usual endpoint
@@ -111,8 +112,7 @@ pub async fn observe_foreign(
     for name in asked {
         places.entry((name.to_owned(), String::new())).or_default();
     }
-    let patience = Patience { deadline: OWNER_DEADLINE, is_shown: false };
-    ask_all(plugins, patience, places, |(name, endpoint), _| {
+    ask_all(plugins, patience(plugins, Purpose::Change), places, |(name, endpoint), _| {
         let (plugins, host_id, selector) = (plugins.clone(), host_id.to_owned(), selector.clone());
         async move { ask_for_foreign(&plugins, &host_id, &name, &endpoint, &selector).await }
     })
@@ -124,14 +124,21 @@ pub fn may_have_foreign(runtime: &RuntimeStamp) -> bool {
     runtime.has(&Capability::DISCOVER) || runtime.accepts.iter().any(|accepted| accepted == "image")
 }
 
-/// Asks the owners at these places. `is_shown`: the answers are only shown.
-async fn ask_owners(plugins: &Plugins, host_id: &str, is_shown: bool, places: Places) -> Observed {
-    let deadline = if is_shown { plugins.deadlines().shown } else { OWNER_DEADLINE };
-    ask_all(plugins, Patience { deadline, is_shown }, places, |(name, endpoint), question| {
+/// Asks the owners at these places.
+async fn ask_owners(plugins: &Plugins, host_id: &str, purpose: Purpose, places: Places) -> Observed {
+    ask_all(plugins, patience(plugins, purpose), places, |(name, endpoint), question| {
         let (plugins, host_id) = (plugins.clone(), host_id.to_owned());
-        async move { ask(&plugins, &host_id, &name, &endpoint, question).await }
+        async move { ask(&plugins, &host_id, (&name, &endpoint), question, purpose).await }
     })
     .await
+}
+
+fn patience(plugins: &Plugins, purpose: Purpose) -> Patience {
+    let deadlines = plugins.deadlines();
+    match purpose {
+        Purpose::Show => Patience { deadline: deadlines.shown, is_shown: true },
+        Purpose::Change => Patience { deadline: deadlines.ask + LOADING, is_shown: false },
+    }
 }
 
 async fn ask_all<Q, A>(plugins: &Plugins, patience: Patience, places: Places, ask: Q) -> Observed
@@ -155,13 +162,13 @@ where
 async fn ask(
     plugins: &Plugins,
     host_id: &str,
-    name: &str,
-    endpoint: &str,
+    (name, endpoint): (&str, &str),
     Question { query, recorded }: Question,
+    purpose: Purpose,
 ) -> Result<Answer, String> {
     let client = connect(plugins, host_id, name, endpoint).await?;
     let read = |query, listing| Answer::read(name, endpoint, host_id, query, told(&client, listing)?);
-    let listing = client.list(&query).await;
+    let listing = client.list(&query, purpose).await;
     let is_presumed = query.presumed_instance.is_some();
     let answer = read(query.clone(), listing)?;
     // A label with the presumed instance proves which storage a row is in, which is enough for a row that is there. But a
@@ -169,7 +176,7 @@ async fn ask(
     // running here. So before an absence is believed, the engine is asked for its instance.
     if is_presumed && recorded.iter().any(|uid| !answer.by_uid.contains_key(uid)) {
         let query = query.presuming(None);
-        let listing = client.list(&query).await;
+        let listing = client.list(&query, purpose).await;
         return read(query, listing);
     }
     Ok(answer)
@@ -238,7 +245,7 @@ impl Answer {
         if self.query.asks_for(config.uid.as_str()) {
             return Evidence::HasNot;
         }
-        Evidence::None(format!("the runtime '{}' was not asked about it", config.runtime_name))
+        Evidence::Missing(format!("the runtime '{}' was not asked about it", config.runtime_name))
     }
 }
 
@@ -264,18 +271,18 @@ impl Observed {
             return Evidence::Remote;
         }
         if let Some(reason) = &self.blind {
-            return Evidence::None(reason.clone());
+            return Evidence::Missing(reason.clone());
         }
         let Some(Owner { runtime_name, runtime_instance, runtime_endpoint }) = config.owner() else {
-            return Evidence::None("it has no owner".to_owned());
+            return Evidence::Missing("it has no owner".to_owned());
         };
         let answer = match self.answers.get(&(runtime_name.clone(), runtime_endpoint)) {
-            None => return Evidence::None(format!("the runtime '{runtime_name}' was not asked")),
-            Some(Err(reason)) => return Evidence::None(reason.clone()),
+            None => return Evidence::Missing(format!("the runtime '{runtime_name}' was not asked")),
+            Some(Err(reason)) => return Evidence::Missing(reason.clone()),
             Some(Ok(answer)) => answer,
         };
         if answer.instance != runtime_instance {
-            return Evidence::None(format!(
+            return Evidence::Missing(format!(
                 "another instance of '{runtime_name}' answers: {}, and it belongs to {runtime_instance}",
                 answer.instance
             ));
@@ -285,7 +292,7 @@ impl Observed {
             Some([seen]) => Evidence::of(seen.clone()),
             Some(several) => {
                 let objects: Vec<&str> = several.iter().map(|seen| seen.object.as_str()).collect();
-                Evidence::None(format!(
+                Evidence::Missing(format!(
                     "the runtime '{runtime_name}' has two resources with its uid: {}",
                     objects.join(", ")
                 ))

@@ -1,5 +1,6 @@
 //! Reaches the owner of a workload through the recorded endpoint, and proves that the recorded instance answers (R02, R08).
 use crate::client::RuntimeClient;
+use crate::deadlines::Purpose;
 use crate::error::CallError;
 use crate::registry::Plugins;
 use std::{sync::Arc, time::Duration};
@@ -62,15 +63,34 @@ pub async fn prove_owner(client: &RuntimeClient, run: &RunConfig) -> Result<()> 
 /// # Errors
 /// As [`connect_owner`].
 pub async fn look(client: &RuntimeClient, host_id: &str, run: &RunConfig) -> Result<Option<Observation>> {
+    of_recorded(run, client.look(host_id, run.uid.as_str(), Purpose::Change).await)
+}
+
+/// The same for a caller that looks again and again: it waits no longer for one answer than who only shows it.
+///
+/// # Errors
+/// As [`connect_owner`].
+pub async fn look_briefly(
+    client: &RuntimeClient,
+    host_id: &str,
+    run: &RunConfig,
+) -> Result<Option<Observation>> {
+    of_recorded(run, client.look(host_id, run.uid.as_str(), Purpose::Show).await)
+}
+
+/// The observation, if the recorded instance has made it.
+fn of_recorded(
+    run: &RunConfig,
+    looked: std::result::Result<(String, Option<Observation>), CallError>,
+) -> Result<Option<Observation>> {
     let owner = recorded(run)?;
-    let unknown = |error: CallError| cannot_be_asked(run, &owner, error.into());
-    let (instance, seen) = client.look(host_id, run.uid.as_str()).await.map_err(unknown)?;
+    let (instance, seen) = looked.map_err(|error| cannot_be_asked(run, &owner, error.into()))?;
     same_instance(run, &owner, &instance)?;
     Ok(seen)
 }
 
 /// The same, once the plugin has cleared up behind a deployment that was given up: its listing waits for that, within the
-/// listing's own deadline, and is repeated for as long as `patience` lasts.
+/// deadline of a listing that is only shown, and is repeated for as long as `patience` lasts.
 ///
 /// # Errors
 /// As [`look`]; and of kind [`ErrorKind::Deadline`] if there was no answer in time, so that something may still appear.
@@ -83,7 +103,7 @@ pub async fn look_cleared_up(
     let owner = recorded(run)?;
     let deadline = Instant::now() + patience;
     loop {
-        match client.look(host_id, run.uid.as_str()).await.map_err(Error::from) {
+        match client.look(host_id, run.uid.as_str(), Purpose::Show).await.map_err(Error::from) {
             Ok((instance, seen)) => {
                 same_instance(run, &owner, &instance)?;
                 return Ok(seen);

@@ -1,5 +1,6 @@
 //! The questions to owners: the place to ask, the workloads asked about, and the proof of the instance that is wanted. Made
 //! for a snapshot ([`crate::observe()`]). Must not know how the answers are used.
+use crate::deadlines::Purpose;
 use std::collections::{BTreeMap, BTreeSet};
 use wharf_model::RunConfig;
 use wharf_sdk::ListQuery;
@@ -21,6 +22,16 @@ pub enum InstanceProof {
     Labels,
     /// The engine is asked. For callers that record or change something because of the answer.
     Engine,
+}
+
+impl InstanceProof {
+    /// What such a caller does with the answer.
+    pub const fn purpose(self) -> Purpose {
+        match self {
+            Self::Labels => Purpose::Show,
+            Self::Engine => Purpose::Change,
+        }
+    }
 }
 
 /// The question to one runtime at one endpoint.

@@ -1,6 +1,6 @@
 //! The router: all groups of routes behind the gate, and the document that describes them.
-use crate::api::front::by_workers;
 use crate::api::gate::{Way, pass};
+use crate::api::http_thread::by_workers;
 use crate::api::measure::measure;
 use crate::api::problem::{Problem, Refusal};
 use crate::api::schemas::shared;

@@ -37,8 +37,8 @@ pub(crate) struct ResetEvent<'a> {
 
 fn rendered(next: &Next) -> Event {
     let (name, data, id) = match next {
-        Next::Happening(happening, id) => {
-            let (happened, workload) = (happening.happened, &*happening.workload);
+        Next::Event(event, id) => {
+            let (happened, workload) = (event.happened, &*event.workload);
             (happened.as_str(), serde_json::to_string(&WorkloadEvent { happened, workload }), id)
         }
         Next::Reset(rows, id) => {

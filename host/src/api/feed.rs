@@ -45,7 +45,7 @@ impl Happened {
 
 /// An event.
 #[derive(Clone, Debug)]
-pub(crate) struct Happening {
+pub(crate) struct FeedEvent {
     number: u64,
     /// The kind of change.
     pub(crate) happened: Happened,
@@ -56,7 +56,7 @@ pub(crate) struct Happening {
 /// The next message for a listener.
 pub(crate) enum Next {
     /// An event, and the id to resume after it.
-    Happening(Happening, String),
+    Event(FeedEvent, String),
     /// Everything as it is now: there is no knowing what was missed. And the id to go on from.
     Reset(Vec<Arc<WorkloadView>>, String),
 }
@@ -78,7 +78,7 @@ struct Inner {
     is_known: bool,
     /// The number of the last event.
     last: u64,
-    kept: VecDeque<Happening>,
+    kept: VecDeque<FeedEvent>,
     rows: BTreeMap<String, Arc<WorkloadView>>,
     listeners: usize,
 }
@@ -172,7 +172,7 @@ impl Inner {
         if self.kept.len() == KEPT_MAX {
             self.kept.pop_front();
         }
-        self.kept.push_back(Happening { number: self.last, happened, workload });
+        self.kept.push_back(FeedEvent { number: self.last, happened, workload });
     }
 
     /// The message after this place; none if there is none yet. The place moves on, past what does not concern this
@@ -189,11 +189,11 @@ impl Inner {
             let rows = self.rows.values().filter(|row| concerns(row)).cloned().collect();
             return Some(Next::Reset(rows, format!("{epoch}-{}", self.last)));
         };
-        let mut later = self.kept.iter().filter(|happening| happening.number > number);
-        let next = later.find(|happening| concerns(&happening.workload));
+        let mut later = self.kept.iter().filter(|event| event.number > number);
+        let next = later.find(|event| concerns(&event.workload));
         *told = Some((epoch.clone(), next.map_or(self.last, |next| next.number)));
         let next = next?;
-        Some(Next::Happening(next.clone(), format!("{epoch}-{}", next.number)))
+        Some(Next::Event(next.clone(), format!("{epoch}-{}", next.number)))
     }
 }
 
@@ -293,9 +293,7 @@ mod tests {
 
     async fn told(listener: &mut Listener) -> (String, String) {
         match listener.next().await.unwrap() {
-            Next::Happening(happening, id) => {
-                (format!("{} {}", happening.happened.as_str(), happening.workload.name), id)
-            }
+            Next::Event(event, id) => (format!("{} {}", event.happened.as_str(), event.workload.name), id),
             Next::Reset(rows, id) => (format!("reset {}", rows.len()), id),
         }
     }

@@ -1,7 +1,7 @@
 //! The checks that every request must pass before a route sees it: `Host` and `Origin`, the token, the type of its body.
 //!
-//! In the order of what a stranger may learn: a page in a browser learns that it is one, whoever has no token that it
-//! needs one, and nobody of these whether a workload exists.
+//! In the order of what somebody unknown may learn: a page in a browser learns that it is one, whoever has no token that
+//! it needs one, and nobody of these whether a workload exists.
 use crate::api::audit::Who;
 use crate::api::body::is_json;
 use crate::api::problem::{Problem, Refusal};

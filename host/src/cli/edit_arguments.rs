@@ -1,8 +1,8 @@
 //! The arguments of `wharf edit`: those of `wharf run` that can be changed.
 use super::console::Format;
-use super::run_arguments::{InstancesOption, PullOption, RestartOption, TransportOption};
-use super::run_values::pair;
-use super::shared_arguments::{ContainerArguments, LimitArguments, VariableArguments};
+use super::shared_arguments::{
+    ContainerArguments, GivenArguments, LimitArguments, RestartOption, VariableArguments, WireArguments,
+};
 use super::stop_timeout::{StopTimeout, seconds};
 use clap::{Args, ValueEnum};
 use std::time::Duration;
@@ -32,67 +32,26 @@ pub(super) struct Edit {
     /// Arguments for it
     #[arg(last = true)]
     pub(super) args: Vec<String>,
-    /// How the server is spoken to
-    #[arg(long, value_enum, hide_possible_values = true, value_name = "stdio|streamable-http")]
-    pub(super) transport: Option<TransportOption>,
-    /// One server that all clients share, or one for each session of a client
-    #[arg(long, value_enum, hide_possible_values = true, value_name = "shared|per-session")]
-    pub(super) instances: Option<InstancesOption>,
-    /// The port of the URL
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) proxy_port: Option<u16>,
-    /// The port that an HTTP server listens on
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) target_port: Option<u16>,
-    /// The path at which an HTTP server serves MCP
-    #[arg(long, value_name = "PATH")]
-    pub(super) target_path: Option<String>,
-    /// The address that the proxy listens on; others than loopback need: wharf url NAME --auth bearer
-    #[arg(long, value_name = "ADDRESS")]
-    pub(super) host: Option<String>,
+    #[command(flatten)]
+    pub(super) wire: WireArguments,
     /// Whether you are served on a Unix socket too
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     pub(super) unix_socket: Option<bool>,
-    /// Another name that clients reach the proxy by, as name[:port]; can be given several times
-    #[arg(long, value_name = "HOST")]
-    pub(super) allow_host: Vec<String>,
-    /// A page that may ask the proxy, as scheme://host[:port]; can be given several times
-    #[arg(long, value_name = "ORIGIN")]
-    pub(super) allow_origin: Vec<String>,
-    /// The folder that it runs in: of this machine for a command, of the image for an image
-    #[arg(short = 'w', long, visible_alias = "working-dir", value_name = "FOLDER")]
-    pub(super) workdir: Option<String>,
     #[command(flatten)]
     pub(super) variables: VariableArguments,
     /// A variable that it gets no more
     #[arg(long, value_name = "KEY")]
     pub(super) unset: Vec<String>,
-    /// A secret for the server, from the file secrets/NAME of the configuration
-    #[arg(long, value_name = "NAME,target=VARIABLE")]
-    pub(super) secret: Vec<String>,
-    /// A file or folder of this machine in the workload; can be given several times
-    #[arg(short, long, value_name = "SOURCE[:WORKLOAD][:ro]")]
-    pub(super) volume: Vec<String>,
-    /// A label
-    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
-    pub(super) label: Vec<(String, String)>,
-    /// The group that it is listed under
-    #[arg(long)]
-    pub(super) group: Option<String>,
+    #[command(flatten)]
+    pub(super) given: GivenArguments,
     #[command(flatten)]
     pub(super) container: ContainerArguments,
     /// Whether the server is the first process of its container, without an init
     #[arg(long, value_name = "true|false", hide_possible_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) no_init: Option<bool>,
-    /// The platform whose image is run, such as linux/arm64
-    #[arg(long, value_name = "OS/ARCHITECTURE")]
-    pub(super) platform: Option<String>,
     /// Seconds that it may take to end by itself whenever it is stopped, before it is killed
     #[arg(long = "stop-timeout", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(super) kept_stop_timeout: Option<Duration>,
-    /// When its image is fetched
-    #[arg(long, value_enum, hide_possible_values = true, value_name = "always|missing|never")]
-    pub(super) pull: Option<PullOption>,
     #[command(flatten)]
     pub(super) limits: LimitArguments,
     /// Whether it runs even if not all of this can be enforced here

@@ -5,7 +5,6 @@ use super::failure::{DONE, Outcome};
 use super::output;
 use clap::{Args, Subcommand};
 use std::net::SocketAddr;
-use tokio_util::sync::CancellationToken;
 use wharf::commands::Context;
 use wharf::mcp::{HttpServing, PATH};
 use wharf_model::{Error, ErrorKind};
@@ -56,21 +55,11 @@ impl Mcp {
 
 /// Serves on a port, until a signal ends it.
 async fn listening(context: &Context, console: &Console, address: SocketAddr) -> Outcome {
-    let mut signals = EndSignals::heard()?;
+    let signals = EndSignals::heard()?;
     let serving = HttpServing::bind(context.host().clone(), address).await?;
     console.line(&format!("http://{}{PATH}", serving.address()))?;
     console.note("clients send a token: wharf serve --show-token");
     console.flush()?;
-    let shutdown = CancellationToken::new();
-    let serve = serving.serve(shutdown.clone());
-    let told = async {
-        signals.next().await;
-        shutdown.cancel();
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        served = serve => served?,
-        () = told => {}
-    }
+    signals.end(|shutdown| serving.serve(shutdown)).await?;
     Ok(DONE)
 }

@@ -6,15 +6,14 @@ use super::foreground;
 use super::from_config;
 use super::progress::{Steps, say_ready};
 use super::run_arguments::Run;
-use super::run_options::{environment, in_options, recorded_profile, refuse_unsupported, volume_from};
+use super::run_options::{environment, in_options, recorded_profile, refuse_unsupported};
 use super::script::{self, Script};
 use super::stop_timeout::milliseconds;
 use std::path::Path;
 use std::sync::Arc;
 use wharf::commands::{self, Context, RunRequest, Started};
 use wharf_model::Result;
-use wharf_model::{Instances, ProxyAuth, RestartPolicy, Transport};
-use wharf_sdk::PullPolicy;
+use wharf_model::{ProxyAuth, RestartPolicy};
 use wharf_supervisor::Config;
 
 impl Run {
@@ -75,7 +74,7 @@ impl Run {
         if let Some(runtime) = &self.runtime {
             request.runtime = Some(runtime.clone());
         }
-        if let Some(port) = self.proxy_port {
+        if let Some(port) = self.wire.proxy_port {
             request.proxy_port = port;
         }
         // A copy may be made in another cluster or namespace, so these options are allowed, too.
@@ -107,34 +106,17 @@ impl Run {
     pub(super) fn described(&self, server: &str, current_dir: &Path) -> Result<RunRequest> {
         let mut request = RunRequest::new(server);
         request.args = written_out(server, &self.args, current_dir);
-        request.transport = self.transport.map(Transport::from).unwrap_or_default();
-        request.target_port = self.target_port.unwrap_or(0);
-        if let Some(host) = &self.host {
-            request.host = host.clone();
-        }
+        self.wire.put_into(&mut request);
         request.auth = self.auth.map_or(request.auth, ProxyAuth::from);
-        request.allowed_origins = self.allow_origin.clone();
-        request.allowed_hosts = self.allow_host.clone();
-        request.target_path = self.target_path.clone().unwrap_or_default();
         request.env = environment(&self.variables.env, &self.variables.env_file)?;
-        request.secrets = self.secret.clone();
-        let volumes = self.volume.iter().map(|volume| volume_from(volume, current_dir));
-        request.volumes = volumes.collect::<Result<_>>()?;
-        request.labels = self.label.iter().cloned().collect();
-        if let Some(group) = &self.group {
-            request.group = group.clone();
-        }
-        request.pull = self.pull.map(PullPolicy::from);
+        self.given.put_into(&mut request, current_dir)?;
         if let Some(given) = &self.limits.permission_profile {
             request.permission_profile = Some(recorded_profile(given)?);
         }
-        request.working_dir = self.workdir.clone();
         self.container.put_into(&mut request);
         request.container.no_init = self.no_init;
-        request.container.platform = self.platform.clone();
         request.stop_timeout_ms = self.stop_timeout.map(milliseconds);
         self.limits.put_into(&mut request);
-        request.instances = self.instances.map(Instances::from).unwrap_or_default();
         request.restart = self.restart.map(RestartPolicy::from).unwrap_or_default();
         Ok(request)
     }

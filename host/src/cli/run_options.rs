@@ -1,8 +1,8 @@
 //! Options of `run` that need more than a parser: environment, labels, and options that this version cannot honour.
-use super::argument_paths::from_here;
 use super::docker_options::{Meaning, OPTIONS};
 use super::environment::text;
 use super::run_arguments::{ProxyModeOption, Run};
+use super::shared_arguments::TransportOption;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wharf_model::{Error, ErrorKind, Result};
@@ -90,21 +90,6 @@ pub(super) fn recorded_profile(given: &str) -> Result<serde_json::Value> {
         .map_err(|error| Error::caused(ErrorKind::Failed, "the permission profile cannot be kept", &error))
 }
 
-/// A volume with an absolute path on this machine. A path that begins with a dot is resolved here, and one that begins with
-/// the home that a shell has not put in, too. A bare word is the name of a volume.
-pub(super) fn volume_from(given: &str, current_dir: &Path) -> Result<String> {
-    let home = match given.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with(['/', ':'])) {
-        Some(rest) => text("HOME")?.map(|home| format!("{home}{rest}")),
-        None => None,
-    };
-    let given = home.as_deref().unwrap_or(given);
-    if !given.starts_with('.') {
-        return Ok(given.to_owned());
-    }
-    let (path, rest) = given.find(':').map_or((given, ""), |at| given.split_at(at));
-    Ok(format!("{}{rest}", from_here(path, current_dir).display()))
-}
-
 /// `KEY=VALUE`, or `KEY` for its value in this process's environment. Values are taken as they are, with quotes.
 fn variable(given: &str) -> Result<(String, String)> {
     let (key, value) = given.split_once('=').map_or((given, None), |(key, value)| (key, Some(value)));
@@ -125,7 +110,7 @@ fn variable(given: &str) -> Result<(String, String)> {
 /// Refuses options that cannot be honoured, by name: no option is silently ignored.
 pub(super) fn refuse_unsupported(run: &Run) -> Result<()> {
     let sse = [
-        ("--transport", run.transport.is_some_and(super::run_arguments::TransportOption::is_sse)),
+        ("--transport", run.wire.transport.is_some_and(TransportOption::is_sse)),
         ("--proxy-mode", run.proxy_mode == Some(ProxyModeOption::Sse)),
     ];
     if let Some((option, _)) = sse.into_iter().find(|(_, is_asked)| *is_asked) {
@@ -152,14 +137,5 @@ mod tests {
             told("the runtime 'x' has no 'memory', which memory_bytes needs"),
             "the runtime 'x' has no 'memory', which --memory needs"
         );
-    }
-
-    #[test]
-    fn a_volume_that_begins_with_a_dot_begins_here() {
-        let from = |given| volume_from(given, Path::new("/here")).unwrap();
-        assert_eq!(from("./data:/data:ro"), "/here/data:/data:ro");
-        assert_eq!(from(".:ro"), "/here:ro");
-        assert_eq!(from("/a:/b"), "/a:/b");
-        assert_eq!(from("data:/data"), "data:/data");
     }
 }

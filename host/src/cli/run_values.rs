@@ -1,4 +1,8 @@
 //! Parsers for single values on the command line of `wharf run`.
+use super::argument_paths::from_here;
+use super::environment::text;
+use std::path::Path;
+use wharf_model::Result;
 use wharf_sdk::Ulimit;
 
 /// `KEY=VALUE`.
@@ -7,6 +11,21 @@ pub(super) fn pair(text: &str) -> std::result::Result<(String, String), String> 
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("it is not KEY=VALUE".to_owned()),
     }
+}
+
+/// A volume with an absolute path on this machine. A path that begins with a dot is resolved here, and one that begins with
+/// the home that a shell has not put in, too. A bare word is the name of a volume.
+pub(super) fn volume_from(given: &str, current_dir: &Path) -> Result<String> {
+    let home = match given.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with(['/', ':'])) {
+        Some(rest) => text("HOME")?.map(|home| format!("{home}{rest}")),
+        None => None,
+    };
+    let given = home.as_deref().unwrap_or(given);
+    if !given.starts_with('.') {
+        return Ok(given.to_owned());
+    }
+    let (path, rest) = given.find(':').map_or((given, ""), |at| given.split_at(at));
+    Ok(format!("{}{rest}", from_here(path, current_dir).display()))
 }
 
 /// `NAME=SOFT[:HARD]`, as `docker run --ulimit` takes it; `unlimited` and -1 are no limit.
@@ -60,6 +79,15 @@ mod tests {
         assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert_eq!(pair("a="), Ok(("a".to_owned(), String::new())));
         assert!(pair("=b").is_err() && pair("a").is_err());
+    }
+
+    #[test]
+    fn a_volume_that_begins_with_a_dot_begins_here() {
+        let from = |given| volume_from(given, Path::new("/here")).unwrap();
+        assert_eq!(from("./data:/data:ro"), "/here/data:/data:ro");
+        assert_eq!(from(".:ro"), "/here:ro");
+        assert_eq!(from("/a:/b"), "/a:/b");
+        assert_eq!(from("data:/data"), "data:/data");
     }
 
     #[test]

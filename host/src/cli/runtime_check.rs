@@ -9,6 +9,8 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 use wharf::commands::{Context, network_verdicts, probe_network};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_runtimes::{Catalog, Plugins};
@@ -18,6 +20,10 @@ const CHECK_EXAMPLES: &str = "Examples:
   wharf runtime check
   wharf runtime check process --format json
   wharf runtime check kubernetes --probe-network";
+
+/// How long a runtime may take to say whether it can be used, and who answers. Nothing is done because of the answer, so an
+/// engine that has much to do is not waited for as by who starts something.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Load runtimes and try whether they can be used here and now
 ///
@@ -216,12 +222,18 @@ pub(super) fn names(catalog: &Catalog) -> Vec<String> {
     names
 }
 
+fn silent() -> Error {
+    let message = format!("it gave no answer within {} s", PATIENCE.as_secs());
+    Error::new(ErrorKind::Deadline, message).hint("it may be busy: try again")
+}
+
 /// Loads a runtime and asks it whether it can be used.
 pub(super) async fn attempt(plugins: &Plugins, host_id: &str, name: &str) -> Tried {
     let asked = async {
         let client = plugins.connect(name, None, host_id).await?;
-        let health = client.health().await?;
-        let instance = client.instance().await.ok();
+        let deadline = Instant::now() + PATIENCE;
+        let health = timeout_at(deadline, client.health()).await.map_err(|_| silent())??;
+        let instance = timeout_at(deadline, client.instance()).await.ok().and_then(std::result::Result::ok);
         let confinement = client.confinement().await?;
         Ok::<_, Error>((health, instance, confinement))
     };

@@ -7,7 +7,6 @@ use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 use wharf::api::{ServeOptions, Serving, default_socket, openapi, read_token};
 use wharf::commands::Context;
 use wharf_model::{Error, ErrorKind};
@@ -107,7 +106,7 @@ impl Serve {
     }
 
     async fn serve(&self, context: &Context, console: &Console) -> Outcome {
-        let mut signals = EndSignals::heard()?;
+        let signals = EndSignals::heard()?;
         let socket = self.absolute_socket()?;
         let socket = socket.unwrap_or_else(|| default_socket(&context.config().state()));
         let socket = (!self.no_socket).then_some(socket);
@@ -122,18 +121,7 @@ impl Serve {
             console.note("clients of the port send a token: wharf serve --show-token");
         }
         console.flush()?;
-        let shutdown = CancellationToken::new();
-        let serve = serving.serve(shutdown.clone());
-        let told = async {
-            signals.next().await;
-            shutdown.cancel();
-            // A second signal ends the wait for what is under way.
-            signals.next().await;
-        };
-        tokio::select! {
-            served = serve => served?,
-            () = told => {}
-        }
+        signals.end(|shutdown| serving.serve(shutdown)).await?;
         Ok(DONE)
     }
 }

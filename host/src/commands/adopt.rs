@@ -9,7 +9,7 @@ use wharf_model::{Advice, Claim, Resource};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{Owner, RunConfig, WorkloadName};
 use wharf_records::OperationLock;
-use wharf_runtimes::{InstanceProof, Scope};
+use wharf_runtimes::{InstanceProof, Purpose, Scope};
 
 /// How the owner is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub(crate) async fn record_proven_owner(
     let host_id = context.host_id()?;
     let client = context.plugins().connect(runtime_name, endpoint, &host_id).await?;
     let now = client.instance().await?;
-    let (instance, found) = client.look(&host_id, before.uid.as_str()).await?;
+    let (instance, found) = client.look(&host_id, before.uid.as_str(), Purpose::Change).await?;
     if [&now.instance, &instance].iter().any(|it| *it != runtime_instance) || found.is_none() {
         let message = format!("the runtime '{runtime_name}' does not show '{}' any more", before.name);
         return Err(Error::new(ErrorKind::Owner, message).hint("nothing was changed"));
@@ -116,9 +116,9 @@ fn record_owner(
         let message = format!("'{name}' has changed since its owner was looked for; nothing was changed");
         return Err(Error::new(ErrorKind::Conflict, message));
     }
-    reach(Point::StampBefore);
+    reach(Point::RecordOwnerBefore);
     context.store().update_run_config(name, &now.uid, |run| run.set_owner(owner.clone()))?;
-    reach(Point::StampAfter);
+    reach(Point::RecordOwnerAfter);
     let previous = before.owner();
     Ok(Adopted {
         name: name.to_string(),

@@ -10,8 +10,8 @@ use wharf_model::{Claim, Resource, claim, claim_among};
 use wharf_model::{Evidence, Phase, RunConfig, StatusRecord};
 use wharf_model::{Result, chain};
 use wharf_runtimes::{
-    ForeignResource, InstanceProof, Observed, Scope, ask_owner, may_have_foreign, observe, observe_all,
-    observe_foreign,
+    ForeignResource, InstanceProof, Observed, Purpose, Scope, ask_owner, may_have_foreign, observe,
+    observe_all, observe_foreign,
 };
 use wharf_sdk::{HealthState, LabelSelector, ListQuery, WorkloadState};
 
@@ -84,7 +84,6 @@ pub(crate) async fn discover<'a>(
         let observed = observe(context.plugins(), &host_id, runs, scope, proof).await;
         return Ok(Discovery { observed, ..Discovery::default() });
     }
-    let is_shown = proof == InstanceProof::Labels;
     // The owners of the other workloads may have the resource, too.
     let configs = run_configs(context)?;
     let all: Vec<&RunConfig> = configs.iter().filter_map(|(_, config)| config.as_ref().ok()).collect();
@@ -92,7 +91,8 @@ pub(crate) async fn discover<'a>(
         Scope::Everything => ListQuery::ALL,
         Scope::TheseAlone => ListQuery::these(runs.map(|run| run.uid.to_string())),
     };
-    let observed = observe_all(context.plugins(), &host_id, all.iter().copied(), &query, is_shown).await;
+    let observed =
+        observe_all(context.plugins(), &host_id, all.iter().copied(), &query, proof.purpose()).await;
     let silent = silent(context, &host_id, &observed, &all).await?;
     Ok(Discovery { resources: observed.resources(), observed, silent })
 }
@@ -122,7 +122,8 @@ pub(crate) async fn discover_everything(context: &Context) -> Discovery {
     let observed = match context.known_host_id() {
         Ok(host_id) if host_id.is_empty() => Observed::default(),
         Ok(host_id) => {
-            observe_all(context.plugins(), &host_id, std::iter::empty(), &ListQuery::ALL, true).await
+            let nobody = std::iter::empty();
+            observe_all(context.plugins(), &host_id, nobody, &ListQuery::ALL, Purpose::Show).await
         }
         Err(error) => Observed::blind(error.message),
     };

@@ -22,6 +22,9 @@ const LEAVE_WAIT: Duration = Duration::from_secs(10);
 /// How long a supervisor may take to end after its answer, or after it was killed.
 const END_WAIT: Duration = Duration::from_secs(10);
 
+/// How long its owner may take to say what is left behind. It is only told: the records are dropped by then.
+const TOLD_WITHIN: Duration = Duration::from_secs(11);
+
 /// A workload whose records were dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Forgotten {
@@ -182,7 +185,7 @@ async fn left_behind(
     match evidence {
         Evidence::HasNot | Evidence::Remote => (format!("nothing: {place} has none of it"), Vec::new()),
         Evidence::Has(seen) => (format!("{} in {place}", shown(&seen)), remove),
-        Evidence::None(reason) => {
+        Evidence::Missing(reason) => {
             let uid = &run.uid;
             (format!("whatever {place} has with the uid {uid}, which cannot be told now ({reason})"), remove)
         }
@@ -193,7 +196,7 @@ async fn left_behind(
 fn of_itself(evidence: &Evidence) -> String {
     match evidence {
         Evidence::Has(seen) => shown(seen),
-        Evidence::HasNot | Evidence::Remote | Evidence::None(_) => "nothing of itself".to_owned(),
+        Evidence::HasNot | Evidence::Remote | Evidence::Missing(_) => "nothing of itself".to_owned(),
     }
 }
 
@@ -204,7 +207,11 @@ async fn evidence_of(context: &Context, run: &RunConfig) -> (Evidence, Vec<Obser
     // was never made, so an empty one is an error here.
     let discover = match context.known_host_id() {
         Ok(id) if id.is_empty() => Err(Error::new(ErrorKind::Failed, "the id of this host is missing")),
-        Ok(_) => discover(context, std::iter::once(run), scope, InstanceProof::Engine).await,
+        Ok(_) => {
+            let discover = discover(context, std::iter::once(run), scope, InstanceProof::Engine);
+            let late = || Err(Error::new(ErrorKind::Deadline, "its runtime gave no answer in time"));
+            tokio::time::timeout(TOLD_WITHIN, discover).await.unwrap_or_else(|_| late())
+        }
         Err(error) => Err(error),
     };
     match discover {
@@ -212,7 +219,7 @@ async fn evidence_of(context: &Context, run: &RunConfig) -> (Evidence, Vec<Obser
             let children = discover.observed.children(run).into_iter().cloned().collect();
             (discover.observed.evidence(run), children)
         }
-        Err(error) => (Evidence::None(error.message), Vec::new()),
+        Err(error) => (Evidence::Missing(error.message), Vec::new()),
     }
 }
 

@@ -161,7 +161,7 @@ pub(crate) async fn view(
     let removed = || Error::new(ErrorKind::NotFound, format!("'{}' has just been removed", run.name));
     let confinement = match discover.observed.evidence(run) {
         Evidence::Has(seen) => seen.confinement,
-        Evidence::HasNot | Evidence::None(_) | Evidence::Remote => None,
+        Evidence::HasNot | Evidence::Missing(_) | Evidence::Remote => None,
     };
     let view = with_session_servers(view.ok_or_else(removed)?, run, &discover);
     let view = with_attempts(context, view).await;
@@ -260,7 +260,7 @@ impl<'a> RowAssessor<'a> {
             }
             // The owner's answer is older than the new record, so it does not count for it.
             record = now;
-            evidence = Evidence::None(CHANGING.to_owned());
+            evidence = Evidence::Missing(CHANGING.to_owned());
         }
         let phase = record.as_ref().map_or(EffectiveState::Starting, |record| record.phase.into());
         let recorded = Effective { stale: Some(CHANGING.to_owned()), ..Effective::fresh(phase, "") };

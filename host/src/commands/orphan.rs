@@ -13,7 +13,7 @@ use wharf_model::{Advice, Resource};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{RunConfig, Uid, WorkloadName};
 use wharf_records::Listing;
-use wharf_runtimes::{Observed, observe_all};
+use wharf_runtimes::{Observed, Purpose, observe_all};
 use wharf_sdk::{ErrorCode, ListQuery, Observation};
 
 /// A resource without a RunConfig.
@@ -79,10 +79,10 @@ impl Known {
     }
 }
 
-/// Every orphan of every runtime that answers.
+/// Every orphan of every runtime that answers soon.
 pub async fn orphans(context: &Context) -> Result<Vec<Orphan>> {
     let configs = run_configs(context)?;
-    let observed = snapshot(context, &configs, &ListQuery::ALL).await?;
+    let observed = snapshot(context, &configs, &ListQuery::ALL, Purpose::Show).await?;
     orphans_in(context, &observed, &configs)
 }
 
@@ -112,7 +112,8 @@ pub(crate) fn orphans_in(
 pub async fn remove_orphan(context: &Context, id: &OrphanId) -> Result<Orphan> {
     let configs = run_configs(context)?;
     refuse_known(id, &configs)?;
-    let observed = snapshot(context, &configs, &ListQuery::one(id.uid.as_str())).await?;
+    let query = ListQuery::one(id.uid.as_str());
+    let observed = snapshot(context, &configs, &query, Purpose::Change).await?;
     let is_asked = |name: &str| id.runtime.as_ref().is_none_or(|runtime| runtime == name);
     let mut found = observed.resources();
     found.retain(|it| is_asked(&it.owner.runtime_name) && it.seen.uid == id.uid.as_str());
@@ -144,7 +145,8 @@ pub async fn remove_orphan(context: &Context, id: &OrphanId) -> Result<Orphan> {
         Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
         _ => {}
     }
-    let (instance, left) = client.look(&context.known_host_id()?, id.uid.as_str()).await?;
+    let host_id = context.known_host_id()?;
+    let (instance, left) = client.look(&host_id, id.uid.as_str(), Purpose::Change).await?;
     if left.is_some() {
         let message = format!("the runtime still has {}", shown(&resource.seen));
         return Err(Error::new(ErrorKind::Runtime, message));
@@ -159,10 +161,15 @@ pub async fn remove_orphan(context: &Context, id: &OrphanId) -> Result<Orphan> {
     Ok(orphan(resource, Vec::new()))
 }
 
-async fn snapshot(context: &Context, configs: &Listing<RunConfig>, query: &ListQuery) -> Result<Observed> {
+async fn snapshot(
+    context: &Context,
+    configs: &Listing<RunConfig>,
+    query: &ListQuery,
+    purpose: Purpose,
+) -> Result<Observed> {
     let host_id = context.known_host_id()?;
     let readable = configs.iter().filter_map(|(_, config)| config.as_ref().ok());
-    Ok(observe_all(context.plugins(), &host_id, readable, query, false).await)
+    Ok(observe_all(context.plugins(), &host_id, readable, query, purpose).await)
 }
 
 fn known(configs: &Listing<RunConfig>) -> Known {

@@ -179,7 +179,7 @@ async fn assess_and_act(context: &Context, reading: Reading, discover: &Discover
     let evidence = discover.observed.evidence(&config);
     let first = plan_for(context, &config, before.as_ref(), &evidence, false)?;
     if let Some(rest) = at_rest(&config.name, first, before.as_ref()) {
-        return Ok(Done { unasked: matches!(evidence, Evidence::None(_)), ..rest });
+        return Ok(Done { unasked: matches!(evidence, Evidence::Missing(_)), ..rest });
     }
     let Some(operation) = lock_if_free(context, &name)? else { return Ok(busy()) };
     let config_now = context.store().read_run_config(&name);

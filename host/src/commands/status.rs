@@ -14,6 +14,9 @@ use wharf_supervisor::{SupervisorReport, last_words, log_path};
 /// How long a supervisor may take to report, including its server's answer to a ping.
 const REPORT_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long an owner that has answered once may take to tell the details.
+const DETAILS_DEADLINE: Duration = Duration::from_secs(10);
+
 /// Everything about one workload.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -53,7 +56,10 @@ pub async fn status(context: &Context, name: &WorkloadName) -> Result<StatusRepo
         // The engine is silent, or away: it is not waited for again.
         None if workload.stale => None,
         // A listing of an engine does not have every detail, so the workload is inspected.
-        None => inspected(context, &run, recorded.as_ref()).await,
+        None => {
+            let inspected = inspected(context, &run, recorded.as_ref());
+            tokio::time::timeout(DETAILS_DEADLINE, inspected).await.ok().flatten()
+        }
         told => told,
     };
     if run.instances.is_shared() && supervisor.as_ref().is_some_and(SupervisorReport::could_not_ask) {

@@ -20,7 +20,7 @@ use wharf_model::{Opaque, RunConfig, Setting, Transport};
 use wharf_proxy::Access;
 use wharf_records::Store;
 use wharf_runtimes::{CallError, RuntimeClient};
-use wharf_runtimes::{look, look_cleared_up, prove_ended, prove_gone, prove_owner};
+use wharf_runtimes::{look, look_briefly, look_cleared_up, prove_ended, prove_gone, prove_owner};
 use wharf_sdk::{Capability, ErrorCode, Exit, Handle, Observation, WorkloadSpec, WorkloadState};
 
 /// How long to look for a deployment that missed its deadline, before the workload is left on record as failed.
@@ -42,7 +42,7 @@ pub(crate) struct Deployment {
     /// The clients that may use the proxy.
     pub(crate) access: Access,
     /// The proxy. It is made at the first start, and kept over restarts.
-    pub(crate) front: Option<WorkloadProxy>,
+    pub(crate) proxy: Option<WorkloadProxy>,
     /// The servers of its sessions, where each has one; made with the proxy.
     pub(crate) session_servers: Option<SessionServers>,
     /// The handle of the present deployment.
@@ -304,6 +304,12 @@ impl Deployment {
     }
 
     async fn remove_all(&mut self) -> Result<bool> {
+        if self.handle.is_none() {
+            self.handle = self.handle_of(look_briefly(&self.client, &self.host_id, &self.run).await?)?;
+        }
+        if self.handle.is_none() {
+            return Ok(false);
+        }
         let any = self.remove().await?;
         if any {
             self.prove_gone().await?;

@@ -300,10 +300,10 @@ impl Performer<'_> {
             port = deployment.run.port;
             let (socket_file, own_socket) = listening.own_socket.unzip();
             self.socket_file = socket_file;
-            if let Some(front) = deployment.front.clone() {
+            if let Some(proxy) = deployment.proxy.clone() {
                 let end = CancellationToken::new();
                 let serving =
-                    front.serve((listening.port, own_socket), deployment.access.clone(), end.clone());
+                    proxy.serve((listening.port, own_socket), deployment.access.clone(), end.clone());
                 self.serving = Some((tokio::spawn(serving), end));
             }
         }
@@ -318,7 +318,7 @@ impl Performer<'_> {
     fn watch_end(&mut self, outside: &mut Outside<'_>) {
         if let Some(deployment) = &self.deployment {
             let end = Arc::new(Mutex::new(EndWatch::of(deployment)));
-            self.watched = Some(Watched { front: deployment.front.clone(), end });
+            self.watched = Some(Watched { proxy: deployment.proxy.clone(), end });
             outside.watched.clone_from(&self.watched);
         }
     }
@@ -334,8 +334,8 @@ impl Performer<'_> {
         reach(Point::ExitHeard);
         let (name, exit) = (&self.task.name, &self.exit);
         tracing::info!(%name, code = ?exit.code, signal = ?exit.signal, "the workload {}", how(exit));
-        if let Some(front) = self.deployment.as_ref().and_then(|deployment| deployment.front.as_ref()) {
-            front.close_upstream("the server ended; it is being restarted").await;
+        if let Some(proxy) = self.deployment.as_ref().and_then(|deployment| deployment.proxy.as_ref()) {
+            proxy.close_upstream("the server ended; it is being restarted").await;
         }
     }
 
@@ -351,8 +351,8 @@ impl Performer<'_> {
                 // A supervisor whose RunConfig is gone removes nothing.
                 let removes = !is_disowned(&deployment.store, &deployment.run.name, &deployment.run.uid);
                 // No session is opened from now on, and none comes after those that end here.
-                if let Some(front) = deployment.front {
-                    front.shut_down().await;
+                if let Some(proxy) = deployment.proxy {
+                    proxy.shut_down().await;
                 }
                 if let Some(servers) = deployment.session_servers.filter(|_| removes) {
                     servers.close().await;

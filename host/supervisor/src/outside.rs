@@ -55,7 +55,7 @@ pub(crate) struct Outside<'a> {
 /// A workload that is up.
 #[derive(Clone)]
 pub(crate) struct Watched {
-    pub(crate) front: Option<WorkloadProxy>,
+    pub(crate) proxy: Option<WorkloadProxy>,
     /// Its end: the run loop or a stop waits for it.
     pub(crate) end: Arc<Mutex<EndWatch>>,
 }
@@ -107,8 +107,8 @@ impl Outside<'_> {
         let answer = match reply {
             Reply::Report => {
                 if let Some(asked) = self.asked.take() {
-                    let front = self.watched.as_ref().and_then(|watched| watched.front.as_ref());
-                    self.reports.answer(asked, state, self.up_since, front);
+                    let proxy = self.watched.as_ref().and_then(|watched| watched.proxy.as_ref());
+                    self.reports.answer(asked, state, self.up_since, proxy);
                 }
                 return;
             }
@@ -173,8 +173,8 @@ async fn exited(watched: Option<&Watched>) -> (Exit, bool) {
 }
 
 async fn stdout_closed(watched: Option<&Watched>) {
-    match watched.and_then(|watched| watched.front.as_ref()) {
-        Some(front) => front.disconnected().await,
+    match watched.and_then(|watched| watched.proxy.as_ref()) {
+        Some(proxy) => proxy.disconnected().await,
         None => std::future::pending().await,
     }
 }

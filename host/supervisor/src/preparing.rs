@@ -52,7 +52,7 @@ pub(crate) async fn connect(task: &SupervisorRequest, events: Option<EventListen
         client,
         target_port,
         access,
-        front: None,
+        proxy: None,
         session_servers: None,
         handle: None,
         recorded: None,

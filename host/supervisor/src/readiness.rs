@@ -32,15 +32,15 @@ impl Deployment {
                 (&self.client, self.host_id.as_str()),
             ));
         }
-        let front = self
-            .front
+        let proxy = self
+            .proxy
             .get_or_insert_with(|| {
                 let options =
                     proxy_options(&self.run, &self.access, &self.config.settings.proxy, &self.counts);
                 WorkloadProxy::stdio(options, self.session_servers.as_ref())
             })
             .clone();
-        let WorkloadProxy::Stdio(proxy) = front else {
+        let WorkloadProxy::Stdio(proxy) = proxy else {
             return Err(Error::new(ErrorKind::Failed, "the transport changed under the supervisor"));
         };
         let deadline = self.config.settings.start_timeout();

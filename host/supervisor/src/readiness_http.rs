@@ -47,10 +47,10 @@ impl Deployment {
             Err((asked, error)) => return Err(self.not_served(handle, &server, asked, error).await),
         };
         let served = if ready == 0 { server } else { self.other_loopback(seen).unwrap_or(server) };
-        match &self.front {
+        match &self.proxy {
             // The proxy is served already.
             Some(WorkloadProxy::Http(proxy)) => proxy.move_to(served),
-            _ => self.front = Some(WorkloadProxy::Http(proxies.swap_remove(ready))),
+            _ => self.proxy = Some(WorkloadProxy::Http(proxies.swap_remove(ready))),
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ impl Deployment {
     /// somebody has started again since it was `up`: that is an end and another start.
     async fn reattach(&self, up: Duration) -> Result<()> {
         let failed = |why: &str| Error::new(ErrorKind::Runtime, why);
-        let (Some(handle), Some(WorkloadProxy::Stdio(proxy))) = (&self.handle, &self.front) else {
+        let (Some(handle), Some(WorkloadProxy::Stdio(proxy))) = (&self.handle, &self.proxy) else {
             return Err(failed("it has no stream"));
         };
         self.prove_owner().await?;

@@ -44,12 +44,12 @@ impl Reports {
         asked: oneshot::Sender<Answer>,
         state: &State,
         up_since: Instant,
-        front: Option<&WorkloadProxy>,
+        proxy: Option<&WorkloadProxy>,
     ) {
         while self.waiting.try_join_next().is_some() {}
         let is_up = matches!(state.at, At::Running | At::StdoutClosed);
-        let ping = match front {
-            Some(front) if is_up => Ok(self.ping(front)),
+        let ping = match proxy {
+            Some(proxy) if is_up => Ok(self.ping(proxy)),
             _ if !is_up => Err("it is being started".to_owned()),
             _ => Err("it has no proxy".to_owned()),
         };
@@ -71,7 +71,7 @@ impl Reports {
             undelivered: Vec::new(),
             last_end: self.last_end.clone().unwrap_or_default(),
         };
-        let front = front.cloned();
+        let proxy = proxy.cloned();
         self.waiting.spawn(async move {
             let pinged = match ping {
                 Ok(ping) => ping.await,
@@ -79,7 +79,7 @@ impl Reports {
             };
             let ping_us = pinged.as_ref().ok().and_then(|time| u64::try_from(time.as_micros()).ok());
             // The count includes everything that the server sent before it answered the ping.
-            let undelivered = front.as_ref().map(WorkloadProxy::undelivered).unwrap_or_default();
+            let undelivered = proxy.as_ref().map(WorkloadProxy::undelivered).unwrap_or_default();
             let ping_error = pinged.err().unwrap_or_default();
             let report = SupervisorReport { ping_us, ping_error, undelivered, ..report };
             let _ = asked.send(Answer::Report(report));
@@ -92,12 +92,12 @@ impl Reports {
     }
 
     /// The ping that is under way, or a new one.
-    fn ping(&mut self, front: &WorkloadProxy) -> Shared<BoxFuture<'static, Pinged>> {
+    fn ping(&mut self, proxy: &WorkloadProxy) -> Shared<BoxFuture<'static, Pinged>> {
         match self.ping.take().filter(|ping| ping.peek().is_none()) {
             Some(ping) => self.ping.insert(ping).clone(),
             None => {
-                let front = front.clone();
-                let ping = async move { front.ping(PING_DEADLINE).await }.boxed().shared();
+                let proxy = proxy.clone();
+                let ping = async move { proxy.ping(PING_DEADLINE).await }.boxed().shared();
                 self.ping.insert(ping).clone()
             }
         }

@@ -26,7 +26,7 @@ const LATE_WAIT: Duration = Duration::from_secs(10);
 /// The time that a server has to end after it was asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// A server that is not removed within this time, or whose removal failed, keeps its place for longer than sessions can count on.
-const SOON_GONE: Duration = Duration::from_secs(5);
+pub(crate) const SOON_GONE: Duration = Duration::from_secs(5);
 /// The longest pause after a step that failed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 

@@ -236,6 +236,7 @@ pub(crate) async fn clear_session_servers(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session_server::SOON_GONE;
     use serde_json::json;
     use std::path::Path;
     use tokio::time::Instant;
@@ -329,5 +330,29 @@ mod tests {
         servers.0.begin(place, Terms { claimed, waits: Duration::ZERO, closing });
         servers.close().await;
         assert_eq!((servers.0.tasks.len(), recorded(&servers)), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_whose_server_cannot_be_removed_is_not_counted_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let servers = one_server(folder.path());
+        let parent = servers.0.parent.clone();
+        // A command is at work on the workload: the server is not started, and what may be there of it is looked for.
+        update(&parent.store, &parent.run, |record| {
+            record.desired = Desired::Stopped;
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let (_claims, claimed) = oneshot::channel();
+        let place = servers.0.places.clone().try_acquire_owned().unwrap();
+        servers.0.begin(place, Terms { claimed, waits: Duration::ZERO, closing: CancellationToken::new() });
+        let _waits = parent.counts.waits();
+        // The record is a file, which takes real time, while this clock stands still: so no time is waited for here.
+        while parent.counts.wanted() > 0 {
+            parent.counts.changed().await;
+        }
+        sleep(2 * SOON_GONE).await;
+        assert_eq!(parent.counts.wanted(), 1, "somebody else has to make room");
     }
 }

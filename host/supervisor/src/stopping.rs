@@ -33,8 +33,8 @@ impl Performer<'_> {
         {
             servers.close().await;
         }
-        if let Some(front) = &deployment.front {
-            front.close_upstream("the server is being stopped").await;
+        if let Some(proxy) = &deployment.proxy {
+            proxy.close_upstream("the server is being stopped").await;
         }
         let Some(handle) = deployment.handle.clone() else { return Ok(Event::Done) };
         let client = deployment.client.clone();

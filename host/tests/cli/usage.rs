@@ -169,31 +169,31 @@ fn the_help_of_run_has_examples() {
               The context of the kubeconfig that says which cluster runs it [default: the current one]
           --namespace <NAME>
               The namespace of the cluster that it is run in [default: the context's]
-          --transport <stdio|streamable-http|sse>
+          --transport <stdio|streamable-http>
               How the server is spoken to [default: stdio]
-          --proxy-mode <streamable-http|sse>
-              How clients speak to the proxy of a stdio server [default: streamable-http]
           --instances <shared|per-session>
               One server that all clients share, or one for each session of a client [default: shared]
           --proxy-port <PORT>
-              The port of the URL; one that is free where none is given
+              The port of the URL [default: one that is free]
           --target-port <PORT>
-              The port that an HTTP server listens on; one that is free, told to it as PORT and
-              MCP_PORT, where none is given
+              The port that an HTTP server listens on [default: one that is free, told to it as PORT and
+              MCP_PORT]
           --target-path <PATH>
               The path at which an HTTP server serves MCP [default: /mcp]
           --host <ADDRESS>
-              The address that the proxy listens on; others than loopback need --auth bearer [default:
-              127.0.0.1]
+              The address that the proxy listens on; others than loopback need --auth bearer (of run or
+              url) [default: 127.0.0.1]
+          --allow-host <HOST>
+              Another name that clients reach the proxy by, as name[:port]; can be given several times
+          --allow-origin <ORIGIN>
+              A page that may ask the proxy, as scheme://host[:port]; can be given several times
+          --proxy-mode <streamable-http|sse>
+              How clients speak to the proxy of a stdio server [default: streamable-http]
           --auth <path|bearer|none>
               Whom the proxy serves: who knows the URL, who sends a token, or everybody on this machine
               [default: path]
           --unix-socket
               Serve you on a Unix socket too, without a secret, see: wharf url NAME --unix-socket
-          --allow-host <HOST>
-              Another name that clients reach the proxy by, as name[:port]; can be given several times
-          --allow-origin <ORIGIN>
-              A page that may ask the proxy, as scheme://host[:port]; can be given several times
       -e, --env <KEY[=VALUE]>
               A variable for the server; KEY alone takes its value from here
           --env-file <FILE>
@@ -227,15 +227,15 @@ fn the_help_of_run_has_examples() {
               A capability of the kernel that it keeps, such as SETUID; all others are dropped
           --ulimit <NAME=SOFT[:HARD]>
               A limit of the kernel for each of its processes, such as nofile=4096
-          --no-init
-              Run the server as the first process of its container, without an init
           --platform <OS/ARCHITECTURE>
               The platform whose image is run, such as linux/arm64
+          --pull <always|missing|never>
+              When its image is fetched [default: missing]
+          --no-init
+              Run the server as the first process of its container, without an init
           --stop-timeout <SECONDS>
               Seconds that it may take to end by itself when it is stopped, before it is killed
               [default: 10]
-          --pull <always|missing|never>
-              When its image is fetched [default: missing]
           --permission-profile <none|network|FILE>
               Its access: nothing of yours (none), the network (network), or the profile in a file
           --cpus <NUMBER>

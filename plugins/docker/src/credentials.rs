@@ -11,8 +11,9 @@ use wharf_sdk::files::{self, Links};
 /// The limit for each file of Docker's configuration; tokens of many registries take some kilobytes.
 pub(crate) const MAX_CONFIGURATION_BYTES: u64 = 4 * 1024 * 1024;
 
-/// How long a helper may take. It may ask a keyring, but must not ask the user.
-const HELPER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a helper may take. It may ask a keyring, but must not ask the user. Some are programs that take seconds to load,
+/// and many may be run at once.
+const HELPER_DEADLINE: Duration = Duration::from_secs(60);
 /// The name of Docker's own registry in its configuration.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 /// With this user in a helper's answer, the secret is a token.

@@ -33,8 +33,9 @@ use wharf_sdk::{
 
 /// The number of names that are tried.
 const NAMES: usize = 5;
-/// How long Podman may take to clean up after a container that has ended.
-const CLEANING: Duration = Duration::from_secs(5);
+/// How long Podman may take to clean up after a container that has ended. If it takes longer, the container is made anew, and
+/// what it wrote is lost; so a Podman that has much to do is given time.
+const CLEANING: Duration = Duration::from_secs(60);
 /// A part of Podman's error when it has no init program for containers.
 const NO_INIT: &str = "container-init binary";
 

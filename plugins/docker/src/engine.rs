@@ -1,7 +1,7 @@
 //! [`Engine`]: one engine behind one socket. It knows the engine's kind, the version of the protocol to speak, and the
 //! instance.
 use crate::{
-    error::is_missing,
+    error::{is_missing, is_silent},
     flavor::Flavor,
     http::Session,
     identity::Identity,
@@ -167,12 +167,17 @@ impl Engine {
     /// The identity. An engine that introduced itself a moment ago only has to answer a ping on the same connection.
     async fn identity(&self) -> io::Result<Identity> {
         let mut turn = self.introductions.turn().await;
-        if let Some(mut introduced) = turn.take(&self.socket)
-            && introduced.session.ping().await.is_ok()
-        {
-            let identity = introduced.identity.clone();
-            turn.keep(introduced);
-            return Ok(identity);
+        if let Some(mut introduced) = turn.take(&self.socket) {
+            match introduced.session.ping().await {
+                Ok(_) => {
+                    let identity = introduced.identity.clone();
+                    turn.keep(introduced);
+                    return Ok(identity);
+                }
+                Err(silent) if silent.kind() == io::ErrorKind::TimedOut => return Err(silent),
+                // If the kept connection was closed meanwhile, that says nothing about the engine.
+                Err(_) => {}
+            }
         }
         let introduced = self.introduce().await?;
         let identity = introduced.identity.clone();
@@ -204,13 +209,16 @@ impl Engine {
     /// Lists on a connection whose engine has introduced itself.
     async fn listed(&self, wanted: Wanted<'_>) -> Result<(String, Vec<Summary>), Error> {
         let mut turn = self.introductions.turn().await;
-        // If the kept connection was closed meanwhile, that says nothing about the engine.
-        if let Some(mut introduced) = turn.take(&self.socket)
-            && let Ok(seen) = self.list_on(&mut introduced.session, wanted).await
-        {
-            let instance = introduced.identity.instance.clone();
-            turn.keep(introduced);
-            return Ok((instance, seen));
+        if let Some(mut introduced) = turn.take(&self.socket) {
+            match self.list_on(&mut introduced.session, wanted).await {
+                Ok(seen) => {
+                    let instance = introduced.identity.instance.clone();
+                    turn.keep(introduced);
+                    return Ok((instance, seen));
+                }
+                Err(silent) if is_silent(&silent) => return Err(silent),
+                Err(_) => {}
+            }
         }
         let mut introduced = self.introduce().await?;
         let seen = self.list_on(&mut introduced.session, wanted).await?;

@@ -10,6 +10,9 @@ const NO_CONTAINER: &str = "no such container";
 /// A part of the errors of both engines when a disk is full, in lower case.
 const DISK_FULL: &str = "no space left on device";
 
+/// The remedy for an engine that is silent.
+const SILENT: &str = "it may be busy: try again, and restart the engine if it stays like this";
+
 /// The error of an operation on a container. `not_found` must come from the engine itself: any program that serves the
 /// socket may answer 404, and a broken connection says nothing.
 pub(crate) fn operation(flavor: Flavor, doing: &str, error: &Engine) -> Error {
@@ -21,6 +24,7 @@ pub(crate) fn operation(flavor: Flavor, doing: &str, error: &Engine) -> Error {
         Engine::DockerResponseServerError { status_code, message } => {
             (of_status(*status_code, message), full_or(flavor, message))
         }
+        silent if is_silent(silent) => (ErrorCode::Unavailable, format!("{title} is silent; {SILENT}")),
         Engine::RequestTimeoutError => (ErrorCode::Timeout, format!("{title} did not answer in time")),
         Engine::DockerStreamError { error } => (ErrorCode::FailedPrecondition, full_or(flavor, error)),
         Engine::IOError { .. }
@@ -65,6 +69,11 @@ pub(crate) const fn is_missing(error: &Engine) -> bool {
     matches!(error, Engine::DockerResponseServerError { status_code: 404, .. })
 }
 
+/// True if the engine gave no sign of life.
+pub(crate) fn is_silent(error: &Engine) -> bool {
+    matches!(error, Engine::IOError { err } if err.kind() == io::ErrorKind::TimedOut)
+}
+
 /// The error for an engine that cannot be asked, with the remedy. The code is always `unavailable`: no evidence of
 /// anything.
 pub(crate) fn unreachable(flavor: Flavor, socket: &Path, error: &io::Error) -> Error {
@@ -84,9 +93,7 @@ pub(crate) fn trouble(flavor: Flavor, socket: &Path, error: &io::Error) -> Healt
     let remedy = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => hints::start(flavor, socket),
         io::ErrorKind::PermissionDenied => hints::share(flavor, socket),
-        io::ErrorKind::TimedOut => {
-            "it may be busy: try again, and restart the engine if it stays like this".to_owned()
-        }
+        io::ErrorKind::TimedOut => SILENT.to_owned(),
         _ => String::new(),
     };
     Health::unhealthy(wrong(socket, error)).with_remedy(remedy)
@@ -129,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_and_an_engine_that_goes_away_are_named() {
+    fn a_full_disk_and_an_engine_that_goes_away_or_is_silent_are_named() {
         let message = "write /data/x: no space left on device".to_owned();
         let full = Engine::DockerResponseServerError { status_code: 500, message };
         let told = operation(Flavor::Podman, "it cannot be started", &full).message;
@@ -138,5 +145,9 @@ mod tests {
         let told = operation(Flavor::Docker, "it cannot be made", &gone);
         assert_eq!(told.code, ErrorCode::Unavailable);
         assert!(told.message.contains("Docker went away"), "{told}");
+        let silent = Engine::IOError { err: io::Error::from(io::ErrorKind::TimedOut) };
+        let told = operation(Flavor::Docker, "it cannot be made", &silent);
+        assert_eq!(told.code, ErrorCode::Unavailable);
+        assert!(told.message.contains("Docker is silent; it may be busy"), "{told}");
     }
 }

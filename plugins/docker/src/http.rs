@@ -1,7 +1,10 @@
 //! Requests to an engine in plain HTTP over its socket. bollard cannot make them: it does not ask which version to speak,
 //! does not know Podman's own interface, does not accept states that only Podman has, and opens a connection for each
 //! request.
-use crate::error::is_of_proxy;
+use crate::{
+    error::is_of_proxy,
+    signs_of_life::{at_once, while_alive},
+};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
@@ -12,11 +15,12 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use std::{io, path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 use tokio::{net::UnixStream, task::JoinHandle};
 
-/// How long an engine may take to answer a question about itself.
-const DEADLINE: Duration = Duration::from_secs(9);
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
@@ -25,6 +29,8 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) struct Session {
     sender: SendRequest<Empty<Bytes>>,
     driver: JoinHandle<hyper::Result<()>>,
+    /// Where the engine is asked for signs of life.
+    socket: PathBuf,
 }
 
 impl Session {
@@ -33,21 +39,21 @@ impl Session {
     /// # Errors
     /// The kinds are those of the socket: `NotFound`, `PermissionDenied`, `ConnectionRefused`.
     pub(crate) async fn open(socket: &Path) -> io::Result<Self> {
-        Self::on(UnixStream::connect(socket).await?).await
+        Self::on(UnixStream::connect(socket).await?, socket).await
     }
 
-    /// On a connection that nothing was asked on.
-    pub(crate) async fn on(stream: UnixStream) -> io::Result<Self> {
+    /// On a connection to this socket that nothing was asked on.
+    pub(crate) async fn on(stream: UnixStream, socket: &Path) -> io::Result<Self> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        Ok(Self { sender, driver: tokio::spawn(connection) })
+        Ok(Self { sender, driver: tokio::spawn(connection), socket: socket.to_owned() })
     }
 
     /// Asks for a document.
     ///
     /// # Errors
-    /// `TimedOut` if the engine is silent, `InvalidData` if the answer has an unexpected form.
+    /// As [`Session::ask`]; `InvalidData` if the answer has an unexpected form.
     pub(crate) async fn get<T: DeserializeOwned>(&mut self, path: &str) -> io::Result<T> {
-        let (status, answer) = in_time(self.ask(path)).await?;
+        let (status, answer) = self.ask(path).await?;
         if !status.is_success() {
             let message = format!("it answers {path} with status {status}");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
@@ -58,9 +64,9 @@ impl Session {
     /// The headers of the answer to a ping.
     ///
     /// # Errors
-    /// As [`Session::get`].
+    /// `TimedOut` if the engine is silent, `InvalidData` if the answer has an unexpected form.
     pub(crate) async fn ping(&mut self) -> io::Result<HeaderMap> {
-        let answer = in_time(self.send("/_ping")).await?;
+        let answer = at_once(self.send("/_ping")).await?;
         if !answer.status().is_success() {
             let message = format!("it answers /_ping with status {}", answer.status());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
@@ -68,11 +74,18 @@ impl Session {
         Ok(answer.into_parts().0.headers)
     }
 
-    /// Makes a request without a deadline.
+    /// Makes a request, and waits for its answer as long as the engine shows that it is alive.
+    ///
+    /// # Errors
+    /// `TimedOut` if the engine is silent.
     pub(crate) async fn ask(&mut self, path: &str) -> io::Result<(StatusCode, Bytes)> {
-        let response = self.send(path).await?;
-        let status = response.status();
-        Ok((status, read(response).await?))
+        let socket = self.socket.clone();
+        let answer = async {
+            let response = self.send(path).await?;
+            let status = response.status();
+            Ok((status, read(response).await?))
+        };
+        while_alive(answer, || async { Self::open(&socket).await?.ping().await.map(drop) }).await
     }
 
     /// Posts a request. When this returns, the request has been handed to the connection; the future waits for the answer
@@ -116,11 +129,6 @@ impl Session {
 async fn read(answer: Response<Incoming>) -> io::Result<Bytes> {
     let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
     Ok(body.map_err(io::Error::other)?.to_bytes())
-}
-
-async fn in_time<T>(answer: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let silent = || io::Error::new(io::ErrorKind::TimedOut, "it does not answer");
-    tokio::time::timeout(DEADLINE, answer).await.map_err(|_| silent())?
 }
 
 impl Drop for Session {

@@ -47,7 +47,7 @@ impl Unknown {
         let file = socket_file(socket)?;
         let connection = UnixStream::connect(socket).await?;
         let podman = remembered::listening(&connection);
-        Ok(Self { session: Session::on(connection).await?, podman, socket: file })
+        Ok(Self { session: Session::on(connection, socket).await?, podman, socket: file })
     }
 
     /// The same connection, after the introduction.

@@ -51,6 +51,7 @@ mod remembered;
 mod removal;
 mod runtime;
 mod search;
+mod signs_of_life;
 mod supposed;
 mod wait_for_end;
 

@@ -140,19 +140,19 @@ mod tests {
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let (writable, readable) =
             (format!("{}:/data", folder.path().display()), format!("{}:/data:ro", folder.path().display()));
-        let stranger = (owner + 4711).to_string();
-        let told = sentences(&writable, None, &stranger, &[]);
+        let other_user = (owner + 4711).to_string();
+        let told = sentences(&writable, None, &other_user, &[]);
         assert!(told[0].contains("cannot be written") && told[0].contains("0755"), "{told:?}");
-        assert_eq!(sentences(&readable, None, &stranger, &[]), Vec::<String>::new());
-        assert_eq!(sentences(&format!("{writable}:z"), None, &stranger, &[]).len(), 1);
-        assert_eq!(sentences(&writable, Some(&owner.to_string()), &stranger, &[]), Vec::<String>::new());
+        assert_eq!(sentences(&readable, None, &other_user, &[]), Vec::<String>::new());
+        assert_eq!(sentences(&format!("{writable}:z"), None, &other_user, &[]).len(), 1);
+        assert_eq!(sentences(&writable, Some(&owner.to_string()), &other_user, &[]), Vec::<String>::new());
         assert_eq!(
             sentences(&writable, None, "node", &[]),
             Vec::<String>::new(),
             "only the image knows the name"
         );
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
-        assert!(sentences(&readable, None, &stranger, &[])[0].contains("cannot be read"));
+        assert!(sentences(&readable, None, &other_user, &[])[0].contains("cannot be read"));
     }
 
     #[test]

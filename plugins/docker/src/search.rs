@@ -193,11 +193,11 @@ impl Surroundings {
     /// Asks at all sockets at once, so that a silent one does not delay the others.
     async fn search(&self, flavor: Flavor) -> Found {
         let mut tried = Vec::new();
-        let mut broken = None;
+        let (mut silent, mut broken) = (None, None);
         let ask = async |(owner, socket): (Flavor, PathBuf)| {
-            let silent = || io::Error::from(io::ErrorKind::TimedOut);
+            let late = || io::Error::from(io::ErrorKind::TimedOut);
             let asked = tokio::time::timeout(SILENCE, Engine::reach(&socket)).await;
-            (owner, asked.unwrap_or_else(|_| Err(silent())), socket)
+            (owner, asked.unwrap_or_else(|_| Err(late())), socket)
         };
         let mut answers: FuturesOrdered<_> = self.sockets(flavor).into_iter().map(ask).collect();
         while let Some((owner, answer, socket)) = answers.next().await {
@@ -210,12 +210,15 @@ impl Surroundings {
                 Err(error) => {
                     tried.push(wrong(&socket, &error));
                     if owner == flavor {
-                        broken.get_or_insert(socket);
+                        let found =
+                            if error.kind() == io::ErrorKind::TimedOut { &mut silent } else { &mut broken };
+                        found.get_or_insert(socket);
                     }
                 }
             }
         }
-        match broken {
+        // Something listens at a silent one: it may be an engine that has much to do.
+        match silent.or(broken) {
             Some(socket) => Found::Socket(socket),
             None => Found::Nothing { tried, is_installed: self.is_installed(flavor) },
         }

@@ -41,8 +41,8 @@ const ALIVE: (Duration, u32) = (Duration::from_secs(20), 3);
 /// The shortest and the longest pause between two attempts of a request that the API server has no time for, unless it says
 /// how long to wait.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
-/// How often such a request is made again.
-const ATTEMPTS: u32 = 3;
+/// How often such a request is made again; as often as kubectl does.
+const ATTEMPTS: u32 = 10;
 /// The namespace whose uid tells a cluster from every other one: each has it, and nobody can make it anew.
 pub(crate) const SYSTEM_NAMESPACE: &str = "kube-system";
 

@@ -3,8 +3,9 @@ use crate::text::shown;
 use std::time::Duration;
 use wharf_sdk::{Error, ErrorCode, Result, error_chain};
 
-/// How long one request may take. An API server whose etcd hangs answers nothing, and refuses nothing.
-pub(crate) const REQUEST: Duration = Duration::from_secs(8);
+/// How long one request may take. An API server whose etcd hangs answers nothing, and refuses nothing; one that has much to do
+/// may take many seconds. Where the answer is only shown, the host waits for less than this.
+const REQUEST: Duration = Duration::from_secs(30);
 
 /// A request with its deadline; `doing` says what failed.
 pub(crate) async fn ask<T>(doing: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T> {

@@ -30,8 +30,8 @@ use tokio::{
     process::Command,
 };
 
-/// How long the program may take.
-const WITHIN: Duration = Duration::from_secs(8);
+/// How long the program may take. Some take seconds to load, and many may be run at once.
+const WITHIN: Duration = Duration::from_secs(30);
 /// How much it may print.
 const MOST_BYTES: u64 = 1024 * 1024;
 /// For so long a failure of the program is the answer to all who ask: it may take its time to fail, and ask a person.

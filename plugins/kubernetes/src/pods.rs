@@ -22,7 +22,7 @@ pub(crate) const PAGE: u32 = 500;
 /// answers.
 const MAX_PAGES: usize = 40;
 
-/// For so long, an API server that does not answer is asked again while a change is under way.
+/// For so long after its first error, an API server that does not answer is asked again while a change is under way.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// The pause between two attempts.
 pub(crate) const PAUSE: Duration = Duration::from_millis(200);
@@ -93,9 +93,9 @@ impl PodWatch {
 
     /// As [`Self::next`], while a change is under way: an API server that does not answer for a moment is asked again.
     pub(crate) async fn next_patiently(&mut self) -> Result<Change<'_>> {
-        let began = Instant::now();
+        let mut patience = Patience::default();
         while let Err(error) = self.advance().await {
-            if error.code != ErrorCode::Unavailable || began.elapsed() > PATIENCE {
+            if error.code != ErrorCode::Unavailable || !patience.lasts() {
                 return Err(error);
             }
             tokio::time::sleep(PAUSE).await;
@@ -150,6 +150,20 @@ impl PodWatch {
                 }
             }
         }
+    }
+}
+
+/// The time for which an API server that does not answer is asked again. It runs from the first error on: by then nothing may
+/// have changed for minutes, while an image was fetched.
+#[derive(Debug, Default)]
+struct Patience {
+    since: Option<Instant>,
+}
+
+impl Patience {
+    /// Whether it lasts over this error.
+    fn lasts(&mut self) -> bool {
+        self.since.get_or_insert_with(Instant::now).elapsed() <= PATIENCE
     }
 }
 
@@ -233,4 +247,21 @@ pub(crate) fn exit(end: &ContainerStateTerminated) -> Exit {
     };
     let at_ms = end.finished_at.as_ref().and_then(|time| u64::try_from(time.0.as_millisecond()).ok());
     Exit { code: Some(end.exit_code), signal: None, at_ms, reason, restarts: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_fails_after_a_long_rest_is_asked_again() {
+        let mut patience = Patience::default();
+        sleep(10 * PATIENCE).await;
+        assert!(patience.lasts(), "its first error");
+        sleep(PATIENCE).await;
+        assert!(patience.lasts());
+        sleep(PAUSE).await;
+        assert!(!patience.lasts());
+    }
 }

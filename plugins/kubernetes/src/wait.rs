@@ -116,7 +116,7 @@ impl Watched {
     }
 }
 
-/// True if the pod's grace period is over: a deletion without grace forgets a pod that may still run.
+/// True if the pod's grace period is over: a deletion without one forgets a pod that may still run.
 fn is_last_word(pod: &Pod) -> bool {
     pod.metadata.deletion_grace_period_seconds == Some(0)
 }

@@ -199,7 +199,7 @@ fn r07_a_file_of_toolhive_is_shown_and_left_as_it_is_while_nobody_has_it() {
 }
 
 #[test]
-fn r07_of_twenty_racing_commands_one_stamps() {
+fn r07_of_twenty_racing_commands_one_records_the_owner() {
     let side = SideBySide::new();
     let mut expected = lost(&side);
     expected["container_name"] = json!("of a later version");
@@ -211,11 +211,11 @@ fn r07_of_twenty_racing_commands_one_stamps() {
         })
         .collect();
     let said = racing.into_iter().map(|child| child.wait_with_output().unwrap());
-    let stamped = said.filter(|said| {
+    let adopted = said.filter(|said| {
         let text = String::from_utf8_lossy(&said.stdout);
         text.starts_with("one: adopted") || text.starts_with("one: belongs to")
     });
-    assert_eq!(stamped.count(), 1);
+    assert_eq!(adopted.count(), 1);
     assert_eq!(side.host.run_config("one"), expected);
     side.assert_heals();
 }

@@ -11,6 +11,7 @@ mod keeping;
 mod logging;
 mod losing;
 mod options;
+mod published;
 mod pulling;
 mod refusing;
 mod served;

@@ -1,4 +1,5 @@
-//! The documents name tests; each of these exists, and the contract names every test of a rule.
+//! The documents name tests; each of these exists, and the contract names every test of a rule. Words that the glossary
+//! does not allow stand in no document and no comment.
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,18 +8,34 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The names of all tests in a folder's sources.
-fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
+/// The sources and documents in a folder.
+fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            if !path.ends_with("target") {
-                tests_below(&path, found);
+            if !path.ends_with("target") && !path.ends_with("node_modules") {
+                files_below(&path, found);
             }
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.extend(tests_in(&fs::read_to_string(&path).unwrap()));
+        } else if path.extension().is_some_and(|ending| ending == "rs" || ending == "md") {
+            found.push(path);
         }
     }
+}
+
+/// The sources and documents of this repository.
+fn files() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in ["docs", "fuzz", "host", "packaging", "plugins", "sdk", "tests"] {
+        files_below(&repository().join(folder), &mut found);
+    }
+    for document in ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "README.md"] {
+        found.push(repository().join(document));
+    }
+    found
+}
+
+fn is_source(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "rs")
 }
 
 /// The names of the functions that stand behind an attribute of a test.
@@ -54,10 +71,8 @@ fn is_of_a_rule(name: &str) -> bool {
 
 #[test]
 fn the_documents_name_tests_that_exist_and_the_contract_names_all_of_its_rules() {
-    let mut tests = BTreeSet::new();
-    for folder in ["host", "sdk", "plugins", "tests", "fuzz"] {
-        tests_below(&repository().join(folder), &mut tests);
-    }
+    let sources = files().into_iter().filter(|path| is_source(path));
+    let tests: BTreeSet<_> = sources.flat_map(|path| tests_in(&fs::read_to_string(path).unwrap())).collect();
     assert!(tests.len() > 1000, "only {} tests were found", tests.len());
     let contract = named_in("contract.md");
     let missing: Vec<_> =
@@ -73,4 +88,55 @@ fn the_documents_name_tests_that_exist_and_the_contract_names_all_of_its_rules()
 fn a_test_is_found_behind_its_attributes() {
     let text = "#[test]\n#[expect(x)]\nfn one() {}\nfn no() {}\n#[tokio::test(start_paused = true)]\nasync fn two() {}";
     assert_eq!(tests_in(text), ["one", "two"]);
+}
+
+/// The words that the glossary allows nowhere: those in the paragraph of that beginning.
+fn words_not_to_use() -> Vec<String> {
+    let glossary = fs::read_to_string(repository().join("docs/glossary.md")).unwrap();
+    let (_, list) = glossary.split_once("\nNowhere in ").expect("the glossary has a list of them");
+    let list = list.split("\n\n").next().unwrap();
+    list.split('*').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The lines of a document, or the comments of a source.
+fn prose<'a>(path: &Path, text: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
+    let is_source = is_source(path);
+    let said =
+        move |line: &'a str| if is_source { line.split_once("//").map(|(_, said)| said) } else { Some(line) };
+    text.lines().enumerate().filter_map(move |(at, line)| Some((at + 1, said(line)?)))
+}
+
+/// True if a text has the word, or its plural.
+fn has_word(text: &str, word: &str) -> bool {
+    let words = text.to_lowercase();
+    let words: Vec<_> = words.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let text = format!(" {} ", words.join(" "));
+    text.contains(&format!(" {word} ")) || text.contains(&format!(" {word}s "))
+}
+
+#[test]
+fn no_document_and_no_comment_has_a_word_that_the_glossary_does_not_allow() {
+    let words = words_not_to_use();
+    assert!(words.len() > 5, "{words:?}");
+    let mut found = Vec::new();
+    for path in files().into_iter().filter(|path| !path.ends_with("docs/glossary.md")) {
+        let text = fs::read_to_string(&path).unwrap();
+        for (line, said) in prose(&path, &text) {
+            let unwanted = words.iter().filter(|word| has_word(said, word));
+            found.extend(unwanted.map(|word| format!("{}:{line}: {word}", path.display())));
+        }
+    }
+    assert_eq!(
+        found,
+        Vec::<String>::new(),
+        "docs/glossary.md, \"Words not to use\", has other words for them"
+    );
+}
+
+#[test]
+fn a_word_is_found_in_prose_and_in_no_name() {
+    assert!(has_word("Two Lanes, or more", "lane") && has_word("at stage two.", "stage two"));
+    assert!(!has_word("planes, a lane_number", "lane"));
+    let source: Vec<_> = prose(Path::new("x.rs"), "let lane = 1;\nlet a = 2; // said").collect();
+    assert_eq!(source, [(2, " said")]);
 }

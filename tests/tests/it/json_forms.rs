@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use wharf_tests::engine::{ScriptedEngine, State, toolhives};
 use wharf_tests::host::{Host, Said, demo_server};
 use wharf_tests::json_forms::{check, names};
-use wharf_tests::mcp::catalogue;
+use wharf_tests::mcp::server_with_resources;
 use wharf_tests::toolhive::ToolHive;
 
 /// A runtime that runs images.
@@ -63,7 +63,7 @@ fn every_command_prints_what_its_form_says() {
     assert_eq!(tried.json(&["edit", "demo", "-e", "A=c"])["result"], "restarted");
     assert!(tried.json(&["tools", "demo"])[0]["input_schema"].is_object());
     assert_eq!(tried.json(&["call", "demo", "add", "a=1", "b=2"])["content"][0]["text"], "3");
-    host.run(&["--runtime", "process", "--name", "catalogue", &catalogue(&host)]);
+    host.run(&["--runtime", "process", "--name", "catalogue", &server_with_resources(&host)]);
     assert_eq!(tried.json(&["resources", "catalogue"])[0]["uri"], "demo://a");
     assert_eq!(tried.json(&["prompts", "catalogue"])[0]["name"], "greet");
     host.ok(&["rm", "catalogue"]);

@@ -1,7 +1,7 @@
 //! Correct calls, with answers and log records, and calls that the host refuses by itself.
 use std::time::Duration;
-use wharf_runtimes::{CallError, Plugins};
-use wharf_sdk::{ErrorCode, HealthState, Source};
+use wharf_runtimes::{CallError, Plugins, Purpose};
+use wharf_sdk::{ErrorCode, HealthState, ListQuery, Source};
 use wharf_tests::{HOST_ID, Rack, Records, handle, spec};
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn every_operation_reaches_its_method() {
     assert_eq!(runtime.wait(&handle).await.unwrap().code, Some(0));
     runtime.stop(&handle, Duration::from_secs(1)).await.unwrap();
     runtime.remove(&handle).await.unwrap();
-    assert!(runtime.list(&wharf_sdk::ListQuery::ALL).await.unwrap().complete);
+    assert!(runtime.list(&ListQuery::ALL, Purpose::Change).await.unwrap().complete);
     assert_eq!(runtime.health().await.unwrap().state, HealthState::Healthy);
     let entered = ["validate", "deploy", "start", "recover", "inspect", "wait", "stop", "remove"];
     let expected: Vec<String> =

@@ -189,9 +189,18 @@ fn while_sessions_start(url: &str, work: impl FnOnce()) {
                 }
             });
         }
+        let _over = Over(&is_over);
         work();
-        is_over.store(true, Ordering::Relaxed);
     });
+}
+
+/// Ends the clients, though the work has failed.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
@@ -225,7 +234,8 @@ fn a_signal_ends_a_workload_soon_though_its_clients_come_back_at_once() {
         let begun = Instant::now();
         kill(supervisor, "TERM");
         host.assert_nothing_runs();
-        assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+        // It gives its servers 12 s to end, and ends its own after that.
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     });
     assert_eq!(recorded(&host), BTreeSet::new(), "none was started for those that came meanwhile");
     assert_removed(&host);

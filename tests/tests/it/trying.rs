@@ -1,7 +1,7 @@
 //! `wharf tools`, `call`, `resources`, `prompts`: a server tried by hand, through its own proxy.
 use serde_json::{Value, json};
 use wharf_tests::host::{Host, demo_server};
-use wharf_tests::mcp::catalogue;
+use wharf_tests::mcp::server_with_resources;
 
 fn json_of(host: &Host, args: &[&str]) -> Value {
     serde_json::from_str(&host.ok(&[args, &["--format", "json"][..]].concat())).unwrap()
@@ -88,7 +88,7 @@ fn a_server_cannot_move_the_terminal_of_whoever_tries_it() {
 #[test]
 fn resources_and_prompts_are_shown_and_a_server_without_them_says_so() {
     let host = Host::new();
-    host.run(&["--name", "demo", &catalogue(&host)]);
+    host.run(&["--name", "demo", &server_with_resources(&host)]);
     let resources = json_of(&host, &["resources", "demo"]);
     assert_eq!(resources[0]["uri"], "demo://a");
     assert_eq!(resources[1], json!({ "uri": "demo://{x}", "template": true, "name": "any" }));

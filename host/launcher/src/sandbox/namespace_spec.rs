@@ -11,16 +11,16 @@ use wharf_sdk::launch::{Network, Sandbox};
 /// Everything that init sets up for a workload.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct NamespaceSpec<'a> {
-    /// Folders of which only the entries of `places` are visible.
+    /// Folders whose contents are hidden, except for `places`.
     pub(crate) hidden: Cow<'a, [PathBuf]>,
     /// Those of them whose visible entries can be listed.
     pub(crate) listed: Cow<'a, [PathBuf]>,
-    /// The visible places, read-only except for those that are to be written.
+    /// What is visible; read-only unless [`Seen::is_written`].
     pub(crate) places: Vec<Seen>,
-    /// The working directory; it is made, empty, if it is not visible.
+    /// The working directory. If it is hidden, an empty folder is made in its place.
     pub(crate) current_dir: Cow<'a, Path>,
     /// Whether the workload gets a network of its own.
-    pub(crate) alone: bool,
+    pub(crate) own_network: bool,
     /// The ports of the port forward into that network.
     pub(crate) forwarded_ports: Cow<'a, [u16]>,
 }
@@ -32,13 +32,13 @@ impl<'a> NamespaceSpec<'a> {
             listed: Cow::Borrowed(&sandbox.listed),
             places: opened.seen(),
             current_dir: Cow::Borrowed(current_dir),
-            alone: is_alone(&sandbox.network),
+            own_network: is_alone(&sandbox.network),
             forwarded_ports: Cow::Borrowed(forwarded_ports(&sandbox.network)),
         }
     }
 }
 
-/// Whether the workload may connect to nobody. Then it gets a network of its own.
+/// True if the workload may connect to no port. Then it gets a network of its own.
 pub(crate) fn is_alone(network: &Network) -> bool {
     matches!(network, Network::Ports { connect, .. } if connect.is_empty())
 }
@@ -57,7 +57,7 @@ pub(crate) enum SetUpError {
     /// They cannot be made here.
     #[error("{0}")]
     Impossible(String),
-    /// They can be made, but would show another file than was meant.
+    /// They can be made, but a file was replaced between its check and its mount.
     #[error(transparent)]
     Exchanged(#[from] Exchanged),
 }

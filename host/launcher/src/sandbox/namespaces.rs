@@ -66,7 +66,7 @@ pub(crate) fn enter() -> Result<Entered> {
 /// In init: makes all namespaces except the pid namespace.
 pub(crate) fn set_up(spec: &NamespaceSpec<'_>) -> std::result::Result<(), SetUpError> {
     let mut wanted = Unshared::CLONE_NEWNS | Unshared::CLONE_NEWIPC;
-    if spec.alone {
+    if spec.own_network {
         wanted |= Unshared::CLONE_NEWNET;
     }
     unshare(wanted).map_err(|error| format!("namespaces cannot be made: {error}"))?;

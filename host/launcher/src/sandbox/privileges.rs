@@ -18,8 +18,7 @@ pub(crate) fn drop_all() -> io::Result<()> {
         // know is not in it.
         if capability_is_in_bounding_set(capability) == Ok(true) {
             match remove_capability_from_bounding_set(capability) {
-                // For an ordinary user the bounding set does not matter: with no_new_privs, an execution gives no
-                // capabilities anyway.
+                // PERM: no CAP_SETPCAP, as for an ordinary user; `no_new_privs` below suffices.
                 Ok(()) | Err(io::Errno::PERM) => {}
                 Err(error) => return Err(error),
             }

@@ -48,7 +48,7 @@ fn every_evidence() -> Vec<Evidence> {
         seen(WorkloadState::Created, None),
         seen(WorkloadState::Unknown, None),
         Evidence::HasNot,
-        Evidence::None("down".to_owned()),
+        Evidence::Missing("down".to_owned()),
     ]
 }
 
@@ -122,7 +122,7 @@ fn acts(action: &Action) -> bool {
 
 #[test]
 fn r04_without_evidence_nothing_is_done_and_the_reason_is_told() {
-    for case in every_case().iter().filter(|case| matches!(case.evidence, Evidence::None(_))) {
+    for case in every_case().iter().filter(|case| matches!(case.evidence, Evidence::Missing(_))) {
         assert!(matches!(case.plan(), Action::Leave(_)), "{case:?}");
         if !case.locks.operation_held {
             assert_eq!(case.plan(), Action::Leave("down".into()), "{case:?}");
@@ -210,7 +210,7 @@ fn what_an_earlier_version_imported_is_left_alone_unless_it_is_being_removed() {
 #[test]
 fn r06_every_interrupted_command_is_finished() {
     for case in every_case() {
-        if matches!(case.evidence, Evidence::None(_)) || !case.is_free() {
+        if matches!(case.evidence, Evidence::Missing(_)) || !case.is_free() {
             continue;
         }
         let action = case.plan();
@@ -237,7 +237,7 @@ fn r06_what_runs_and_should_not_is_stopped_and_what_rests_stays() {
             Some(Phase::Error) => true,
             _ => false,
         };
-        if resting && case.is_free() && !matches!(case.evidence, Evidence::None(_)) {
+        if resting && case.is_free() && !matches!(case.evidence, Evidence::Missing(_)) {
             let expected = if case.runs() { Action::Stop("it runs, and should not") } else { Action::None };
             assert_eq!(case.plan(), expected, "{case:?}");
         }
@@ -248,7 +248,7 @@ fn r06_what_runs_and_should_not_is_stopped_and_what_rests_stays() {
 fn r06_a_workload_that_should_run_and_has_no_supervisor_is_brought_back_by_policy() {
     for case in every_case() {
         let concerned = case.phase == Some(Phase::Running) && case.desired == Desired::Running;
-        if !concerned || !case.is_free() || matches!(case.evidence, Evidence::None(_)) {
+        if !concerned || !case.is_free() || matches!(case.evidence, Evidence::Missing(_)) {
             continue;
         }
         let fine = matches!(&case.evidence, Evidence::Has(seen)
@@ -281,7 +281,7 @@ fn r06_an_edit_that_is_not_settled_is_undone_by_a_start_where_it_is_wanted() {
         let without = case.plan_for(config.clone());
         config.previous = Some(Box::new(config.clone()));
         let with = case.plan_for(config);
-        let is_evidence = !matches!(case.evidence, Evidence::None(_));
+        let is_evidence = !matches!(case.evidence, Evidence::Missing(_));
         if case.phase == Some(Phase::Error)
             && case.desired == Desired::Running
             && case.is_free()

@@ -53,7 +53,7 @@ pub(crate) fn check_length(headers: &HeaderMap, most: usize) -> Result<(), BodyE
 pub(crate) struct Memory<'a> {
     pub(crate) budget: &'a Arc<Budget>,
     /// Makes room after the budget was exceeded.
-    pub(crate) relieve: &'a (dyn Fn() + Sync),
+    pub(crate) free_memory: &'a (dyn Fn() + Sync),
 }
 
 /// A body that was read.
@@ -79,7 +79,7 @@ impl WholeBody {
             charge
         });
         if memory.budget.is_over() {
-            (memory.relieve)();
+            (memory.free_memory)();
         }
         let listed = charge.listed();
         (Bytes::from_owner(Charged { bytes, _charge: charge }), Some(listed))
@@ -119,7 +119,7 @@ async fn collect(mut body: Body, most: usize, memory: &Memory<'_>) -> Result<Who
     while let Some(data) = piece {
         charge.add(data.len());
         if memory.budget.is_over() {
-            (memory.relieve)();
+            (memory.free_memory)();
         }
         whole.extend_from_slice(&data);
         let left = most - whole.len();

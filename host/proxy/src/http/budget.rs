@@ -2,7 +2,7 @@
 //!
 //! Bodies that are being read, events of streams, answers on their way to a client, lines that wait for stdin and tables
 //! with texts of clients are all charged to it. Nothing waits for room: the limit may be exceeded by one message, and then
-//! the largest holder loses its bytes ([`crate::stdio::broker::State::relieve`] for sessions, [`Budget::drop_largest_body`]
+//! the largest holder loses its bytes ([`crate::stdio::broker::State::free_memory`] for sessions, [`Budget::drop_largest_body`]
 //! for bodies, [`crate::http::lines`] for lines).
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

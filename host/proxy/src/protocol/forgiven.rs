@@ -48,7 +48,7 @@ pub(crate) fn without_nulls(scan: Scan, is_server: bool) -> Scan {
     json::scan(&text.into(), usize::MAX).0
 }
 
-/// The fate of a member in [`object_of`].
+/// What [`object_of`] does with a member.
 pub(crate) enum Member {
     /// As it is.
     Kept,

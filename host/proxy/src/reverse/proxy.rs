@@ -142,8 +142,8 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
     if let Err(response) = crate::stdio::downstream::post::check_post_head(parts, limits) {
         return *response;
     }
-    let relieve = || while proxy.budget.is_over() && proxy.budget.drop_largest_body() {};
-    let memory = Memory { budget: &proxy.budget, relieve: &relieve };
+    let free_memory = || while proxy.budget.is_over() && proxy.budget.drop_largest_body() {};
+    let memory = Memory { budget: &proxy.budget, free_memory: &free_memory };
     let body = match crate::http::body::read_body(body, limits.body_bytes, limits, &memory).await {
         Ok(body) => body,
         Err(error) => return error.response(),

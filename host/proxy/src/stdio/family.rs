@@ -45,9 +45,9 @@ pub(crate) trait Source<P>: fmt::Debug + Send + Sync {
 pub(crate) enum Kind<P> {
     /// It has the one server.
     Alone,
-    /// It opens each session in another one.
+    /// It listens, and opens each session in another one.
     Front(Arc<Family<P>>),
-    /// It is such a one.
+    /// One of those others, which has the server of one session.
     Instance(Arc<Family<P>>),
 }
 

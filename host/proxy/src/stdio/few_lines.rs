@@ -15,7 +15,8 @@ const MOST_LINES: u32 = 5;
 pub(crate) struct FewLines {
     began: Option<Instant>,
     told: u32,
-    untold: u64,
+    /// Such events since the last line, which got no line of their own.
+    not_logged: u64,
 }
 
 impl FewLines {
@@ -25,11 +26,11 @@ impl FewLines {
             (self.began, self.told) = (Some(now), 0);
         }
         if self.told == MOST_LINES {
-            self.untold += 1;
+            self.not_logged += 1;
             return None;
         }
         self.told += 1;
-        Some(std::mem::take(&mut self.untold))
+        Some(std::mem::take(&mut self.not_logged))
     }
 }
 

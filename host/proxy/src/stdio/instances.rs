@@ -103,7 +103,7 @@ impl Family<Shared> {
     }
 
     /// Makes room until no more is held than may be: whoever holds most loses it, in whichever of them.
-    fn relieve(&self, front: &Shared) {
+    fn free_memory(&self, front: &Shared) {
         while front.budget.is_over() {
             let holder = |proxy: Arc<Shared>| {
                 let (id, held) = proxy.locked(|state| state.holds_most())?;
@@ -120,7 +120,7 @@ impl Family<Shared> {
     }
 
     /// Makes room until lines for servers hold no more than they may: the server for which most waits loses it first.
-    fn relieve_lines(&self, front: &Shared) {
+    fn free_lines(&self, front: &Shared) {
         while front.budget.are_lines_over() {
             let waiting = |proxy: Arc<Shared>| (proxy.locked(|state| state.waiting_lines()), proxy);
             let mut holders: Vec<_> =
@@ -158,19 +158,19 @@ impl Shared {
     }
 
     /// Makes room where more is held than may be. Called without the lock.
-    pub(crate) fn relieve(&self) {
+    pub(crate) fn free_memory(&self) {
         match &self.kind {
-            Kind::Alone => self.locked(State::relieve),
-            Kind::Front(instances) | Kind::Instance(instances) => instances.relieve(self),
+            Kind::Alone => self.locked(State::free_memory),
+            Kind::Front(instances) | Kind::Instance(instances) => instances.free_memory(self),
         }
     }
 
     /// Makes room where more lines wait for servers than may. Called without the lock. A single server has no others beside
     /// it: its own lines are refused.
-    pub(crate) fn relieve_lines(&self) {
+    pub(crate) fn free_lines(&self) {
         match &self.kind {
             Kind::Alone => {}
-            Kind::Front(instances) | Kind::Instance(instances) => instances.relieve_lines(self),
+            Kind::Front(instances) | Kind::Instance(instances) => instances.free_lines(self),
         }
     }
 

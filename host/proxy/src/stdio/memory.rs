@@ -1,5 +1,6 @@
-//! Makes room when the proxy holds more than its budget: the session that holds most loses its bytes; of servers, the one for
-//! which most waits loses its lines. A part of [`State`]; [`crate::http::budget::Budget`] counts the bytes.
+//! Makes room when the proxy holds more than its budget: the session that holds most loses its bytes. Among session servers
+//! the one with most bytes queued loses its queued long lines ([`State::shed_lines`], reached only with `--instances
+//! per-session`). A part of [`State`]; [`crate::http::budget::Budget`] counts the bytes.
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,8 +19,9 @@ use crate::stdio::shared::Shared;
 use crate::stdio::undelivered::Reason;
 
 impl State {
-    /// Makes room until no more is held than may be, or nobody is left to take it from.
-    pub(crate) fn relieve(&mut self) {
+    /// Makes room until no more is held than may be, or nobody is left to take it from. A request body that is larger than
+    /// what any session holds goes first.
+    pub(crate) fn free_memory(&mut self) {
         while self.budget.is_over() {
             let top = self.holds_most();
             if self.budget.largest_body() > top.as_ref().map_or(0, |(_, held)| *held) {
@@ -38,6 +40,7 @@ impl State {
         (held > 0).then(|| (id.clone(), held))
     }
 
+    /// Notes that a large text has reached its client, or that its connection is gone.
     fn end_delivery(&mut self, session: &SessionId, number: u64) {
         if let Some(session) = self.sessions.get_mut(session) {
             session.deliveries.remove(&number);
@@ -54,17 +57,17 @@ impl State {
             let shed = stream.shed(session.account.clone());
             (answers, others) = (answers + shed.answers, others + shed.others);
         }
-        // Their heads are out: all that is left is to end the connections.
+        // Their HTTP heads are already sent, so no error can be: all that is left is to end the connections.
         for (_, connection) in session.deliveries.drain() {
             connection.cancel();
             answers += 1;
         }
-        if let Some(untold) = self.sheds.note(Instant::now()) {
+        if let Some(not_logged) = self.sheds.note(Instant::now()) {
             tracing::warn!(
                 held,
                 answers,
                 others,
-                untold,
+                not_logged,
                 "memory is full: the session that holds most loses its answers"
             );
         }
@@ -85,13 +88,14 @@ impl State {
 
     /// Has the server lose the long lines that wait for it: their calls fail, and an error stands for an answer that it waits
     /// for. A line of which it has read a part cannot be taken back; if nothing else is left, and it reads nothing, its
-    /// session ends. False if that made no room.
+    /// session (a session server has one) ends. False if that made no room.
     pub(crate) fn shed_lines(&mut self) -> bool {
         let Some(outbox) = self.upstream.as_ref().map(|upstream| upstream.outbox.clone()) else {
             return false;
         };
         let (held, depth) = (outbox.waiting(), self.limits.json_depth);
         let (mut calls, mut others) = (Vec::new(), 0);
+        // `Some`: this line takes its place. `None`: it is dropped.
         let freed = outbox.shed(|line| {
             let message = Message::parse(&line, depth).ok();
             match message.as_ref().map(Message::shape) {
@@ -105,27 +109,27 @@ impl State {
             }
             None
         });
-        let ends = freed == 0;
-        if ends && !outbox.is_stuck() {
+        let nothing_freed = freed == 0;
+        if nothing_freed && !outbox.is_stuck() {
             return false;
         }
         let failed = calls.len();
         for call in calls {
             self.fail_pending(call, LINE_GIVEN_UP);
         }
-        if ends {
+        if nothing_freed {
             outbox.discard();
             for id in self.session_ids() {
                 self.end_session(id.as_str());
             }
         }
-        if let Some(untold) = self.sheds.note(Instant::now()) {
+        if let Some(not_logged) = self.sheds.note(Instant::now()) {
             tracing::warn!(
                 held,
                 calls = failed,
                 others,
-                ends,
-                untold,
+                ends = nothing_freed,
+                not_logged,
                 "memory is full: the server for which most waits loses what it has not begun to read"
             );
         }
@@ -133,18 +137,18 @@ impl State {
     }
 }
 
-/// A larger text is noted while it is on its way: its connection is ended if its session has to make room.
+/// Bytes. A text above this is noted while it is on its way: its connection is ended if its session has to make room.
 const LARGE: usize = 32 * 1024;
 
 impl Shared {
     /// The answer of a call, held until its client has got it; an error in its place if there is no memory for it and
-    /// nobody holds more than its session. Called without the lock.
-    pub(crate) fn charged(self: &Arc<Self>, call: &Call, account: &Account, text: Vec<u8>) -> Answer {
+    /// nobody holds more than its session. Called without the lock on [`State`].
+    pub(crate) fn charge_answer(self: &Arc<Self>, call: &Call, account: &Account, text: Vec<u8>) -> Answer {
         let text = account.hold(text);
         if self.budget.is_over() {
-            self.relieve();
+            self.free_memory();
         }
-        let text = self.on_its_way(&call.session, call.connection.as_ref(), text);
+        let text = self.track_delivery(&call.session, call.connection.as_ref(), text);
         if account.is_written_off() {
             self.with(|state| state.undelivered.note(Reason::AnswerMemory));
             return Answer::Json(no_memory(&call.id).into());
@@ -153,8 +157,8 @@ impl Shared {
     }
 
     /// A text that is given to a client's connection. A large one is noted until it has been written: a client that does not
-    /// read it loses the connection when its session has to make room. Called without the lock.
-    pub(crate) fn on_its_way(
+    /// read it loses the connection when its session has to make room. Called without the lock on [`State`].
+    pub(crate) fn track_delivery(
         self: &Arc<Self>,
         session: &SessionId,
         connection: Option<&CancellationToken>,

@@ -7,13 +7,13 @@ use crate::stdio::upstream::connection::excerpt;
 impl State {
     /// Tells the log of a line that is no message.
     pub(crate) fn tell_no_message(&mut self, workload: &str, why: &str, line: &[u8], length: usize) {
-        if let Some(untold) = self.no_messages.note(Instant::now()) {
+        if let Some(not_logged) = self.no_messages.note(Instant::now()) {
             let line = excerpt(line);
             tracing::warn!(
                 workload,
                 why,
                 bytes = length,
-                untold,
+                not_logged,
                 line,
                 "the server wrote what is no message"
             );
@@ -22,8 +22,12 @@ impl State {
 
     /// Tells the log of an answer whose id nobody gave.
     pub(crate) fn tell_stray_answer(&mut self, answer: &[u8]) {
-        if let Some(untold) = self.stray_answers.note(Instant::now()) {
-            tracing::warn!(untold, line = excerpt(answer), "the server answered with an id that no call has");
+        if let Some(not_logged) = self.stray_answers.note(Instant::now()) {
+            tracing::warn!(
+                not_logged,
+                line = excerpt(answer),
+                "the server answered with an id that no call has"
+            );
         }
     }
 }

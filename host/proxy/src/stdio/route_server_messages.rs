@@ -48,7 +48,7 @@ impl Shared {
             drop(message);
             match call.reply {
                 Reply::Held(_) => {
-                    let answer = self.charged(&call, &account, text);
+                    let answer = self.charge_answer(&call, &account, text);
                     if let Reply::Held(waiting) = call.reply {
                         let _ = waiting.send(answer);
                     }

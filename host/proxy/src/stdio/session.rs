@@ -129,7 +129,7 @@ impl ListChanges {
     }
 }
 
-/// The fate of a message for a session.
+/// What has become of a message for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
     /// The message is on a stream.

@@ -102,7 +102,7 @@ impl Shared {
         let result = work(&mut state);
         let is_alone = matches!(self.kind, Kind::Alone);
         if is_alone && self.budget.is_over() {
-            state.relieve();
+            state.free_memory();
         }
         let outbox = state.take_dirty_outbox();
         let resting = match &self.kind {
@@ -117,10 +117,10 @@ impl Shared {
             family.rests.notify_one();
         }
         if !is_alone && self.budget.are_lines_over() {
-            self.relieve_lines();
+            self.free_lines();
         }
         if !is_alone && self.budget.is_over() {
-            self.relieve();
+            self.free_memory();
         }
         result
     }

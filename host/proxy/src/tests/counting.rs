@@ -71,7 +71,7 @@ async fn operations_of_a_server_with_a_port_end_with_the_body_of_the_answer() {
     .await;
     let options = options();
     let counts = options.operations.clone();
-    let front = listen(HttpProxy::new(options, Upstream::tcp(server)).router()).await;
+    let proxy = listen(HttpProxy::new(options, Upstream::tcp(server)).router()).await;
     let answered = json!({ "jsonrpc": "2.0", "id": 1, "result": {} });
     let stateless = json!({ "_meta": { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } });
     let messages = [
@@ -82,7 +82,7 @@ async fn operations_of_a_server_with_a_port_end_with_the_body_of_the_answer() {
         answered,
     ];
     for message in messages {
-        whole(ask((front, "/mcp"), Method::POST, &POST, &message.to_string()).await).await;
+        whole(ask((proxy, "/mcp"), Method::POST, &POST, &message.to_string()).await).await;
     }
     let expected = [
         ("tools/call", "", 1),

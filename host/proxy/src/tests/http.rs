@@ -45,7 +45,7 @@ fn plain(_: &Value) -> Response {
         .unwrap()
 }
 
-async fn front(upstream: SocketAddr) -> (HttpProxy, SocketAddr) {
+async fn served(upstream: SocketAddr) -> (HttpProxy, SocketAddr) {
     let options = ProxyOptions { allowed_origins: vec!["http://localhost:1".into()], ..options() };
     let proxy = HttpProxy::new(options, Upstream::tcp(upstream));
     let address = listen(proxy.router()).await;
@@ -69,7 +69,7 @@ async fn post(address: SocketAddr, extra: &[(&str, &str)], body: &str) -> Reply 
 #[tokio::test]
 async fn bodies_and_sessions_pass_and_identities_do_not() {
     let (upstream, seen) = server(plain).await;
-    let (_proxy, address) = front(upstream).await;
+    let (_proxy, address) = served(upstream).await;
     let body = "{ \"jsonrpc\":\"2.0\",\n \"id\": 1, \"method\":\"tools/list\" }";
     let reply = post(
         address,
@@ -106,7 +106,7 @@ async fn bodies_and_sessions_pass_and_identities_do_not() {
 #[tokio::test]
 async fn a_reverse_proxy_makes_the_same_checks_as_a_shared_server() {
     let (upstream, seen) = server(plain).await;
-    let (_proxy, address) = front(upstream).await;
+    let (_proxy, address) = served(upstream).await;
     let ping = request(1, "ping", json!({})).to_string();
     assert_eq!(post(address, &[("host", "evil.example")], &ping).await.status, StatusCode::FORBIDDEN);
     assert_eq!(post(address, &[("origin", "null")], &ping).await.status, StatusCode::FORBIDDEN);
@@ -142,7 +142,7 @@ async fn a_reverse_proxy_makes_the_same_checks_as_a_shared_server() {
 #[tokio::test]
 async fn a_batch_passes_only_where_batches_are_and_opens_nothing() {
     let (upstream, seen) = server(plain).await;
-    let (_proxy, address) = front(upstream).await;
+    let (_proxy, address) = served(upstream).await;
     let batch = format!("[{}]", request(1, "ping", json!({})));
     let opening = format!("[{}]", initialize("2025-03-26", json!({})));
     assert_eq!(post(address, &[("mcp-protocol-version", "2025-06-18")], &batch).await.code(), -32600);
@@ -157,7 +157,7 @@ async fn a_batch_passes_only_where_batches_are_and_opens_nothing() {
 async fn a_server_that_wants_a_login_sends_no_client_to_one() {
     let unauthorized = |_: &Value| Response::builder().status(401).body(Body::empty()).unwrap();
     let (upstream, _seen) = server(unauthorized).await;
-    let (proxy, address) = front(upstream).await;
+    let (proxy, address) = served(upstream).await;
     let refused = post(address, &[], &request(1, "ping", json!({})).to_string()).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::SERVICE_UNAVAILABLE, json!(-32603)));
     // Its state says what to do, and so does the refusal.
@@ -179,7 +179,7 @@ async fn events_pass_as_they_come() {
         Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
     })
     .await;
-    let (_proxy, address) = front(upstream).await;
+    let (_proxy, address) = served(upstream).await;
     let mut events = stream(
         send(address, Method::GET, &[("accept", "text/event-stream"), ("last-event-id", "7")], "").await,
     );
@@ -193,7 +193,7 @@ async fn events_pass_as_they_come() {
 #[tokio::test]
 async fn a_server_that_is_down_or_points_elsewhere_is_a_bad_gateway() {
     let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let (proxy, address) = front(unused).await;
+    let (proxy, address) = served(unused).await;
     let ping = request("p", "ping", json!({})).to_string();
     let reply = post(address, &[], &ping).await;
     assert_eq!(
@@ -209,7 +209,7 @@ async fn a_server_that_is_down_or_points_elsewhere_is_a_bad_gateway() {
             .unwrap()
     })
     .await;
-    let (_proxy, address) = front(redirecting).await;
+    let (_proxy, address) = served(redirecting).await;
     let reply = post(address, &[], &ping).await;
     assert_eq!((reply.status, reply.header("location")), (StatusCode::BAD_GATEWAY, None));
     assert_eq!(seen.lock().unwrap().len(), 1);
@@ -233,13 +233,13 @@ async fn rude(answer: &'static [u8]) -> SocketAddr {
 async fn odd_answers_of_a_server_are_told_as_what_they_are() {
     let call = request("p", "tools/call", json!({})).to_string();
     let upgrade = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
-    let (_proxy, address) = front(rude(upgrade).await).await;
+    let (_proxy, address) = served(rude(upgrade).await).await;
     let reply = post(address, &[], &call).await;
     assert_eq!((reply.status, reply.code()), (StatusCode::BAD_GATEWAY, json!(-32603)));
-    let (_proxy, address) = front(rude(b"HTTP/1.1 304 Not Modified\r\n\r\n").await).await;
+    let (_proxy, address) = served(rude(b"HTTP/1.1 304 Not Modified\r\n\r\n").await).await;
     assert_eq!(post(address, &[], &call).await.status, StatusCode::NOT_MODIFIED);
     // It dies in the middle of the call.
-    let (_proxy, address) = front(rude(b"").await).await;
+    let (_proxy, address) = served(rude(b"").await).await;
     let reply = post(address, &[], &call).await;
     assert_eq!((reply.status, &reply.json()["id"]), (StatusCode::BAD_GATEWAY, &json!("p")));
     let text = reply.json()["error"]["message"].as_str().unwrap().to_owned();
@@ -326,7 +326,7 @@ async fn a_ping_opens_a_session_keeps_it_and_opens_another_when_it_is_gone() {
         }
     })
     .await;
-    let (proxy, _address) = front(upstream).await;
+    let (proxy, _address) = served(upstream).await;
     proxy.ping(DEADLINE).await.unwrap();
     proxy.ping(DEADLINE).await.unwrap();
     let methods: Vec<Value> =
@@ -341,11 +341,11 @@ async fn a_ping_opens_a_session_keeps_it_and_opens_another_when_it_is_gone() {
         Response::builder().status(status).header("mcp-session-id", "x").body(Body::from(WELCOME)).unwrap()
     })
     .await;
-    let (proxy, _address) = front(forgetful).await;
+    let (proxy, _address) = served(forgetful).await;
     assert_eq!(proxy.ping(DEADLINE).await, Err(PingError::Unhealthy { status: 404 }), "just opened and gone");
     proxy.ping(DEADLINE).await.unwrap();
     let (broken, _) = server(|_| Response::builder().status(500).body(Body::empty()).unwrap()).await;
-    let (proxy, _address) = front(broken).await;
+    let (proxy, _address) = served(broken).await;
     assert_eq!(proxy.ping(DEADLINE).await, Err(PingError::Unhealthy { status: 500 }));
 }
 
@@ -368,7 +368,7 @@ async fn a_ping_names_the_revision_that_the_server_chose() {
             response.header("content-type", "application/json").body(Body::from(answer.to_string())).unwrap()
         })
         .await;
-        let (proxy, _address) = front(upstream).await;
+        let (proxy, _address) = served(upstream).await;
         proxy.ping(DEADLINE).await.unwrap();
         let seen = seen.lock().unwrap();
         let version =

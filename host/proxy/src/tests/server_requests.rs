@@ -20,8 +20,8 @@ async fn a_request_of_the_server_goes_to_the_only_client_at_work_and_its_answer_
     assert_eq!(asked["method"], "sampling/createMessage");
     let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": { "role": "assistant" } });
     assert_eq!(rig.post(&other, &answer).await.status, StatusCode::BAD_REQUEST, "not from another session");
-    let stranger = notification("notifications/progress", json!({ "progressToken": "p", "progress": 9 }));
-    assert_eq!(rig.post(&other, &stranger).await.status, StatusCode::ACCEPTED);
+    let unknown = notification("notifications/progress", json!({ "progressToken": "p", "progress": 9 }));
+    assert_eq!(rig.post(&other, &unknown).await.status, StatusCode::ACCEPTED);
     let progress = notification("notifications/progress", json!({ "progressToken": "p", "progress": 1 }));
     assert_eq!(rig.post(&session, &progress).await.status, StatusCode::ACCEPTED);
     assert_eq!(rig.post(&session, &answer).await.status, StatusCode::ACCEPTED);

@@ -59,10 +59,10 @@ fn a_file_of_toolhive_reads_with_defaults_for_what_it_lacks() {
 }
 
 #[test]
-fn r07_a_stamp_changes_nothing_else_in_the_file() {
+fn r07_a_recorded_owner_changes_nothing_else_in_the_file() {
     let mut expected = toolhive();
     assert_eq!(rewritten(&expected, |_| {}), expected);
-    let stamped = rewritten(&expected, |config| config.set_owner(owner()));
+    let adopted = rewritten(&expected, |config| config.set_owner(owner()));
     for (field, text) in [
         ("runtime_name", "docker"),
         ("runtime_instance", "engine-1"),
@@ -70,7 +70,7 @@ fn r07_a_stamp_changes_nothing_else_in_the_file() {
     ] {
         expected[field] = json!(text);
     }
-    assert_eq!(stamped, expected);
+    assert_eq!(adopted, expected);
 }
 
 /// A file of ToolHive, byte for byte, with what makes a rewrite lose something: order, spelling, great numbers.
@@ -114,16 +114,16 @@ fn r07_a_file_without_a_uid_is_a_workload_without_an_owner_and_always_the_same_o
 }
 
 #[test]
-fn r07_a_stamp_adds_members_and_leaves_every_other_byte() {
+fn r07_a_recorded_owner_adds_members_and_leaves_every_other_byte() {
     let old = OF_TOOLHIVE.replace("TRANSPORT", "streamable-http").replace("OWNER", "null");
     let before: RunConfig = decode(|| "x".into(), &name("time"), old.as_bytes()).unwrap();
     let mut after = before.clone();
     after.set_owner(owner());
     let written = rewrite(&name("time"), old.as_bytes(), &before, &after).unwrap();
-    let stamped = "\"docker\",\n  \"uid\": \"UID\",\n  \
+    let adopted = "\"docker\",\n  \"uid\": \"UID\",\n  \
                    \"runtime_endpoint\": \"unix:///run/docker.sock\",\n  \"runtime_instance\": \"engine-1\"\n}"
         .replace("UID", before.uid.as_str());
-    assert_eq!(String::from_utf8(written.clone()).unwrap(), old.replace("null\n}", &stamped));
+    assert_eq!(String::from_utf8(written.clone()).unwrap(), old.replace("null\n}", &adopted));
     let read: RunConfig = decode(|| "x".into(), &name("time"), &written).unwrap();
     assert_eq!(read, after);
 }

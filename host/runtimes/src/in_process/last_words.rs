@@ -13,11 +13,14 @@
 //! A process that is started again after such an end can have kept which calls were under way ([`keep_last_words_in`]), so
 //! that it does not make the same one at once.
 //!
-//! Everything that runs in a handler is async-signal-safe: atomics, a buffer on the stack, `getpid`, `prctl` and `write`.
+//! Everything that runs in a handler is async-signal-safe: atomics, a buffer of the process's own, `getpid`, `prctl` and
+//! `write`. And it needs little stack: Rust gives its threads 8 KiB for handlers, half of which the kernel fills with
+//! the registers of a large processor.
 #![expect(unsafe_code, reason = "handlers of signals and of the process' end: see each block")]
 use crate::in_process::calls;
 use crate::in_process::calls::Asked;
 use nix::libc::{self, c_int, c_void, siginfo_t};
+use std::cell::UnsafeCell;
 use std::fs::File;
 use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
@@ -124,8 +127,7 @@ fn is_thread_of(runtime: &str) -> bool {
     told == 0 && len > 0 && name[..len] == *cut
 }
 
-/// Writes the calls under way to the file that is kept. `line` is written over: the stack of a handler is small, and has no
-/// room for another one.
+/// Writes the calls under way to the file that is kept. `line` is written over.
 fn keep(line: &mut Line) {
     let file = KEPT_IN.load(Ordering::Acquire);
     if file < 0 {
@@ -239,9 +241,18 @@ unsafe fn go_on(before: &libc::sigaction, signal: c_int, info: *mut siginfo_t, c
     }
 }
 
-/// Writes the line. A failure of the write is ignored: the process ends.
+/// The line of the one thread that tells how the process ends; a handler's stack has no room for it.
+struct TheLine(UnsafeCell<Line>);
+
+// SAFETY: only `tell` uses it, which runs at most once in a process: see `is_to_be_told`.
+unsafe impl Sync for TheLine {}
+
+static THE_LINE: TheLine = TheLine(UnsafeCell::new(Line::new()));
+
+/// Writes the line. Called where [`is_to_be_told`] was true, so once. A failure of the write is ignored: the process ends.
 fn tell(how: &str) {
-    let mut line = Line::new();
+    // SAFETY: nobody else has it, since this runs once.
+    let line = unsafe { &mut *THE_LINE.0.get() };
     line.add("error: ");
     line.add(how);
     if how.starts_with("SIG") {
@@ -262,10 +273,10 @@ fn tell(how: &str) {
         }
     }
     line.write_to(libc::STDERR_FILENO);
-    keep(&mut line);
+    keep(line);
 }
 
-/// A line of text on the stack; further text is dropped when it is full.
+/// A line of text; further text is dropped when it is full.
 struct Line {
     bytes: [u8; Self::MAX],
     len: usize,
@@ -274,7 +285,7 @@ struct Line {
 impl Line {
     const MAX: usize = 2048;
 
-    fn new() -> Self {
+    const fn new() -> Self {
         Self { bytes: [0; Self::MAX], len: 0 }
     }
 

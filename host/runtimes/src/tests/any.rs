@@ -91,7 +91,7 @@ pub(crate) fn evidence() -> impl Strategy<Value = Evidence> {
     prop_oneof![
         3 => observation().prop_map(Evidence::of),
         1 => Just(Evidence::HasNot),
-        1 => ".{1,8}".prop_map(Evidence::None),
+        1 => ".{1,8}".prop_map(Evidence::Missing),
         1 => Just(Evidence::Remote),
     ]
 }

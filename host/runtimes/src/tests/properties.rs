@@ -37,7 +37,7 @@ proptest! {
     fn r04_without_evidence_the_record_is_shown_as_stale_or_what_the_locks_alone_prove(
         record in any::record(), mut witnesses in any::witnesses(), reason in ".{1,8}",
     ) {
-        witnesses.evidence = Evidence::None(reason.clone());
+        witnesses.evidence = Evidence::Missing(reason.clone());
         let shown = assess(Some(&record), &witnesses);
         let recorded = EffectiveState::from(record.phase);
         if shown.stale.is_some() {

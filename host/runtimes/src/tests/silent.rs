@@ -1,11 +1,12 @@
 //! A runtime that does not answer: how long the host waits for it, and what the host refuses without asking it.
 use crate::client::RuntimeClient;
 use crate::connection::{Answer, Connection};
-use crate::deadlines::Deadlines;
+use crate::deadlines::{Deadlines, Purpose};
+use crate::error::CallError;
 use crate::raw_stream::RawStream;
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::time::Instant;
-use wharf_sdk::{Capability, ErrorCode, Handle, LogOptions, WorkloadSpec, stamp::RuntimeStamp};
+use wharf_sdk::{Capability, ErrorCode, Handle, ListQuery, LogOptions, WorkloadSpec, stamp::RuntimeStamp};
 
 /// A runtime that never answers.
 struct Silent;
@@ -39,6 +40,29 @@ async fn a_start_that_fetches_an_image_has_the_time_of_a_deployment() {
         assert_eq!(began.elapsed().as_secs(), within.as_secs());
         assert!(within > Duration::from_secs(1));
     }
+}
+
+/// How long the client waits for an answer that never comes, in seconds.
+async fn waited<T>(answer: impl Future<Output = Result<T, CallError>>) -> u64 {
+    let began = Instant::now();
+    assert!(answer.await.is_err());
+    began.elapsed().as_secs()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_changes_something_waits_longer_for_an_answer_than_who_shows_it() {
+    let deadlines = Deadlines::default();
+    let handle = Handle { uid: "u".to_owned(), version: 1, data: serde_json::Value::Null };
+    let (name, capabilities) = ("silent".to_owned(), vec![]);
+    let stamp = RuntimeStamp { name, capabilities, accepts: vec![], priority: 0 };
+    let client = RuntimeClient::new(stamp, Arc::new(Silent), deadlines);
+    let (shown, asked) = (deadlines.read.as_secs(), deadlines.ask.as_secs());
+    assert!(shown < asked);
+    assert_eq!(waited(client.list(&ListQuery::ALL, Purpose::Show)).await, shown);
+    assert_eq!(waited(client.list(&ListQuery::ALL, Purpose::Change)).await, asked);
+    assert_eq!(waited(client.look("host", "u", Purpose::Change)).await, asked);
+    assert_eq!(waited(client.instance()).await, asked);
+    assert_eq!(waited(client.inspect(&handle)).await, asked);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,11 +17,12 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod transitions;
 
 pub use effect::{Effect, End, Left, Reply, Work};
 pub use event::{Ask, Earlier, Ending, Event};
 pub(crate) use pauses::LONGEST_ABSENCE;
 pub use pauses::Pauses;
 pub use state::{Again, At, Behalf, Cause, Clearing, During, Hears, Made, State, Task, Workload};
-pub(crate) use table::STDIN_GRACE;
 pub use table::step;
+pub(crate) use transitions::STDIN_GRACE;

@@ -244,6 +244,14 @@ async fn an_unusable_endpoint_that_the_user_chose_is_not_replaced() {
 }
 
 #[tokio::test]
+async fn an_engine_that_has_much_to_do_is_not_hidden_by_a_socket_that_another_left() {
+    let machine = Machine::new();
+    drop(machine.listener("root/var/run/docker.sock"));
+    let _silent = machine.listener("user/docker.sock");
+    assert_eq!(machine.find(Flavor::Docker).await, Found::Socket(machine.path("user/docker.sock")));
+}
+
+#[tokio::test]
 async fn a_silent_engine_socket_hides_no_later_one() {
     let machine = Machine::new();
     let _silent = machine.listener("root/var/run/docker.sock");

@@ -11,7 +11,7 @@ use wharf_model::Phase;
 enum Evidence {
     Runs,
     DoesNotRun,
-    None,
+    Missing,
 }
 
 /// One step of a reader. The mutation that asks first has the runtimes before the files.
@@ -130,20 +130,20 @@ fn ask(state: &State, runtime: usize, rules: &Rules) -> Option<Answer> {
 /// The word of the owner, and of nobody else, about a row; `host/runtimes/src/observe.rs`.
 fn evidence(row: &Row, reading: &Reading, name: usize, rules: &Rules) -> Evidence {
     let any_runtime = rules.has(Mutation::NoOwnerCheck);
-    let Some(config) = row.config else { return Evidence::None };
+    let Some(config) = row.config else { return Evidence::Missing };
     let asked = if any_runtime { 0 } else { config.owner };
     match reading.answers[asked] {
         Answer::Complete { recorded, has, running, twice } if recorded || any_runtime => {
             let bit = 1 << config.uid;
             if row.renewed || twice[name] & bit != 0 {
-                Evidence::None
+                Evidence::Missing
             } else if running[name] & has[name] & bit != 0 {
                 Evidence::Runs
             } else {
                 Evidence::DoesNotRun
             }
         }
-        Answer::Complete { .. } | Answer::None => Evidence::None,
+        Answer::Complete { .. } | Answer::None => Evidence::Missing,
     }
 }
 

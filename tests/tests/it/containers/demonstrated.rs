@@ -97,7 +97,7 @@ fn r07_what_docker_or_podman_alone_shows_is_adopted_and_nothing_else_in_its_file
 }
 
 #[test]
-fn r07_nothing_is_stamped_with_two_claimants_or_none_or_while_the_true_owner_is_down() {
+fn r07_no_owner_is_recorded_with_two_claimants_or_none_or_while_the_true_owner_is_down() {
     let Some(mut docker) = Engine::start(Kind::Docker) else { return };
     let Some(podman) = Engine::start(Kind::Podman) else { return };
     let host = host(&[(Kind::Docker, docker.endpoint()), (Kind::Podman, podman.endpoint())]);

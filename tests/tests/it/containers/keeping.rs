@@ -173,7 +173,7 @@ fn is_not_confused(kind: Kind) {
     engine.client(&["rm", "twin"]);
     host.ok(&["start", "mine"]);
     host.ok(&["stop", "mine"]);
-    // A stranger takes the name of its container.
+    // A container that is not ours takes the name of its own.
     let name = engine.client(&["inspect", "--format", "{{.Name}}", &id_of(&engine, &uid)]);
     let name = name.trim().trim_start_matches('/');
     engine.client(&["rm", name]);

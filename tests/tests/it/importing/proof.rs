@@ -132,7 +132,7 @@ fn r07_two_claimants_are_ambiguous_and_both_are_named() {
 }
 
 #[test]
-fn r07_nothing_is_stamped_while_another_may_have_it() {
+fn r07_no_owner_is_recorded_while_another_may_have_it() {
     let (host, engine) = host();
     let toolhive = ToolHive::of(&host);
     toolhive.workload("time", IMAGE, &json!({}));

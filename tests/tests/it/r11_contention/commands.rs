@@ -64,12 +64,17 @@ impl Done {
         match self.said.code {
             0 | 4 => true,
             // An engine that has too much to do says nothing in time, which is no evidence of anything.
-            5 | 7 if may_be_late && self.said.stderr.contains("took longer than") => true,
+            5 | 7 if may_be_late && self.says("took longer than") => true,
             3 => !["list", "run", "reconcile"].contains(&self.what),
             1 => self.said.stderr.contains("while it was starting"),
             5 => ["has no owner", "any more"].iter().any(|why| self.said.stderr.contains(why)),
             _ => false,
         }
+    }
+
+    /// A reconciliation tells on stdout what it left alone, and why.
+    fn says(&self, why: &str) -> bool {
+        self.said.stderr.contains(why) || self.what == "reconcile" && self.said.stdout.contains(why)
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) enum Act {
     ReconcileStop,
     /// A removal that was interrupted is finished.
     ReconcileRemove,
-    /// A workload without an owner is stamped.
+    /// The owner of a workload that has none is recorded.
     ReconcileAdopt,
     /// The same by command.
     Adopt,
@@ -147,7 +147,7 @@ impl Act {
     }
 
     /// Whether there may be no owner, or another one, when it is interrupted.
-    pub(super) fn stamps(self) -> bool {
+    pub(super) fn records_owner(self) -> bool {
         matches!(self, Self::Adopt | Self::ReconcileAdopt | Self::Rebind)
     }
 

@@ -17,8 +17,8 @@ impl Lab {
         if act == Act::ForgetMute {
             story.push(self.forget()?);
         }
-        if act.stamps() && self.is_known() {
-            story.push(self.stamp(act)?);
+        if act.records_owner() && self.is_known() {
+            story.push(self.record_owner(act)?);
         }
         if act == Act::SetAside {
             self.kept()?;
@@ -110,7 +110,7 @@ impl Lab {
     }
 
     /// It has its owner, or gets one now.
-    fn stamp(&self, act: Act) -> Result<String, String> {
+    fn record_owner(&self, act: Act) -> Result<String, String> {
         if act == Act::ReconcileAdopt {
             let said = self.wharf(&["reconcile"], None)?;
             if said.code != 0 {

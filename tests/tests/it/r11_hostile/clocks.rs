@@ -1,4 +1,4 @@
-//! Clocks that are stepped: in the records, and for real.
+//! Clocks that are stepped: in the records, and by a preloaded library.
 use super::tools::{status, write};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, process::Command};
@@ -10,7 +10,7 @@ fn r04_a_clock_that_is_stepped_back_and_forth_decides_nothing() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);
     let path = host.path("state/statuses/demo.json");
-    // The machine's clock is everybody's; so the records are moved beside it.
+    // A test cannot set the machine's clock, so it changes the records' times.
     for moment in ["1970-01-01T00:00:00Z", "2999-12-31T23:59:59Z"] {
         let mut record = host.record("demo");
         for field in ["created_at", "updated_at", "started_at"] {
@@ -30,8 +30,8 @@ fn r04_a_clock_that_is_stepped_back_and_forth_decides_nothing() {
     assert_eq!(status(&host, "demo"), "stopped");
 }
 
-/// The time of day, as many seconds later as a file says. The clock that deadlines are made of is another one, and
-/// cannot be stepped.
+/// C, for `LD_PRELOAD`: the time of day, plus the seconds in the file of `$STEPPED_CLOCK`. `CLOCK_MONOTONIC`, which deadlines
+/// use, is untouched.
 const STEPPED: &str = r#"
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -67,8 +67,8 @@ time_t time(time_t *told) {
 }
 "#;
 
-/// A host whose commands and supervisors have a clock of their own. Its launchers have the machine's: they are given
-/// no environment.
+/// A host whose commands and supervisors have a clock of their own. Its launchers keep the machine's: `LD_PRELOAD` does not
+/// reach them.
 struct Stepped {
     engine: ScriptedEngine,
     host: Host,
@@ -126,7 +126,7 @@ impl Stepped {
 const TEN_YEARS: i64 = 10 * 365 * 24 * 3600;
 
 #[test]
-fn r04_a_real_clock_that_is_stepped_back_and_forth_decides_nothing() {
+fn r04_a_preloaded_clock_that_is_stepped_back_and_forth_decides_nothing() {
     let Some(stepped) = Stepped::new() else { return };
     stepped.ok(&["run", "--restart", "always", "--name", "plain", &demo_server()]);
     stepped.ok(&["run", "--restart", "always", "--name", "one", "--runtime", "scripted-one", "sh"]);
@@ -154,7 +154,7 @@ fn r04_a_real_clock_that_is_stepped_back_and_forth_decides_nothing() {
             stepped.ok(&["start", name]);
         }
         assert!(stepped.all_run(), "{offset}");
-        // Ten years away it is another decade, or the clock was not stepped.
+        // `[..3]` is the decade, which is another one ten years away: proof that the library took effect.
         let is_another = started(&stepped.host)[..3] != first[..3];
         assert_eq!(is_another, offset.abs() == TEN_YEARS, "{offset}: {first}");
     }

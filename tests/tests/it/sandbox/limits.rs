@@ -80,9 +80,9 @@ fn a_limit_of_processes_is_exact() {
     let stdio = ["--pids-limit", "20"];
     let none = ["--pids-limit", "20", "--permission-profile", "none"];
     // This workload has a port forward, which is served from within its namespaces.
-    let door = [&none[..], &["--transport", "streamable-http"]].concat();
+    let forwarded = [&none[..], &["--transport", "streamable-http"]].concat();
     for host in hosts() {
-        for options in [&stdio[..], &none, &door] {
+        for options in [&stdio[..], &none, &forwarded] {
             let said = attempts(&host, options, &[LAST, ONE_TOO_MANY].concat());
             assert_all(&said, true, &LAST);
             assert_all(&said, false, &ONE_TOO_MANY);

@@ -1,11 +1,11 @@
 //! `wharf serve`: the binary, real workloads, and clients that speak HTTP.
 mod attacked;
+mod created;
 mod editing;
 mod events;
 mod gate;
 mod main_job;
 mod metrics;
-mod one_door;
 mod operations;
 mod places;
 mod plugins;

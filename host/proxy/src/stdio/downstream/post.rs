@@ -58,7 +58,7 @@ pub(crate) async fn post(front: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     let is_known =
         headers.session.is_some_and(|id| proxy.with(|state| state.session(id, &principal).is_some()));
     let most = if is_known { limits.body_bytes } else { limits.opening_bytes.min(limits.body_bytes) };
-    let memory = Memory { budget: &proxy.budget, relieve: &|| proxy.relieve() };
+    let memory = Memory { budget: &proxy.budget, free_memory: &|| proxy.free_memory() };
     let body = match check_length(&parts.headers, most) {
         Ok(()) => read_body(body, most, limits, &memory).await,
         Err(error) => Err(error),
@@ -183,7 +183,7 @@ fn open(proxy: &Arc<Shared>, opening: &Opening, id: &Id) -> Result<(SessionId, R
     })?;
     proxy.watch.notify_one();
     let text = account.hold(result_text(id.as_json(), &result));
-    let text = proxy.on_its_way(&session, connection.as_ref(), text);
+    let text = proxy.track_delivery(&session, connection.as_ref(), text);
     let mut response = respond::json(StatusCode::OK, text);
     let value = HeaderValue::from_str(session.as_str()).map_err(|_| Busy::NoRandomness)?;
     response.headers_mut().insert(SESSION_ID, value);

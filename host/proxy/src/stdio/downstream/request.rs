@@ -22,7 +22,7 @@ use crate::stdio::downstream::sse::EventBody;
 use crate::stdio::session::{LogLevel, Principal, SessionId};
 use crate::stdio::shared::Shared;
 
-/// The fate of a request.
+/// What has become of a request.
 pub(crate) enum Begun {
     /// Answered here: the complete JSON-RPC response, and how it is counted.
     Answered(Vec<u8>, Outcome),
@@ -153,10 +153,7 @@ fn answer_or_forward(
     let (Some(id), Some(method)) = (message.id(), message.method()) else {
         return Begun::Refused(CallError::SessionEnded);
     };
-    let ok = || Begun::Answered(result_text(id.as_json(), b"{}"), Outcome::Done);
-    let error = |code, text: &str| {
-        Begun::Answered(error_text(Some(id.as_json()), code, text), Outcome::of_code(code))
-    };
+    let error = |code, text: &str| error(id, code, text);
     let most = state.limits.id_bytes;
     if method.len() > most || message.meta("progressToken").is_some_and(|token| token.len() > most) {
         return error(code::INVALID_REQUEST, "the method or the progress token is too long");
@@ -164,12 +161,11 @@ fn answer_or_forward(
     if id.as_json().len() > most {
         return Begun::Refused(CallError::IdTooLong);
     }
-    let mut subscribes = None;
     if method != "ping" {
         state.client_is_ready();
     }
-    match method {
-        "ping" if state.is_ready() => return ok(),
+    let subscribes = match method {
+        "ping" if state.is_ready() => return done(id),
         "ping" => return error(code::INTERNAL, "the server is not running"),
         "initialize" => return error(code::INVALID_REQUEST, "the session is open already"),
         "server/discover" | "subscriptions/listen" => {
@@ -179,51 +175,80 @@ fn answer_or_forward(
         "logging/setLevel" if !state.server_has("logging") => {
             return error(code::METHOD_NOT_FOUND, "the server does not log to clients");
         }
-        "logging/setLevel" => {
-            let Some(level) = message.param_str("level").and_then(|level| LogLevel::parse(&level)) else {
-                return error(code::INVALID_PARAMS, "level is none of the eight log levels");
-            };
-            if let Some(session) = state.sessions.get_mut(session) {
-                session.level = Some(level);
-            }
-            state.sync_level();
-            return ok();
-        }
-        "resources/subscribe" => {
-            if let Some(uri) = message.param_str("uri") {
-                if uri.len() > state.limits.uri_bytes {
-                    return error(code::INVALID_PARAMS, "the URI is too long");
-                }
-                let most = state.limits.subscriptions_per_session;
-                let Some(known) = state.sessions.get_mut(session) else {
-                    return Begun::Refused(CallError::SessionEnded);
-                };
-                if known.subscriptions.len() >= most && !known.subscriptions.contains_key(&*uri) {
-                    return Begun::Refused(CallError::Busy(Busy::TooManySubscriptions));
-                }
-                // Two texts: the session's, and that of the table of all sessions.
-                let Some(entry) = state.budget.table_entry(2 * uri.len()) else {
-                    return Begun::Refused(CallError::Busy(Busy::NoMemory));
-                };
-                if state.subscriptions.join(&uri, session) {
-                    known.subscriptions.insert(uri.into_owned(), entry);
-                    return ok();
-                }
-                subscribes = Some((uri.into_owned(), entry));
-            }
-        }
+        "logging/setLevel" => return set_level(state, session, message, id),
+        "resources/subscribe" => match subscribe(state, session, message, id) {
+            Ok(subscribes) => subscribes,
+            Err(begun) => return begun,
+        },
         "resources/unsubscribe" => {
-            if let (Some(uri), Some(known)) = (message.param_str("uri"), state.sessions.get_mut(session)) {
-                known.subscriptions.remove(&*uri);
-                // Others keep it, whether this session had it or not.
-                if !state.subscriptions.leave(&uri, session) {
-                    return ok();
-                }
+            if !unsubscribe(state, session, message) {
+                return done(id);
             }
+            None
         }
-        _ => {}
-    }
+        _ => None,
+    };
     forward(state, session, message, (reply, connection), subscribes)
+}
+
+/// The empty result.
+fn done(id: &Id) -> Begun {
+    Begun::Answered(result_text(id.as_json(), b"{}"), Outcome::Done)
+}
+
+fn error(id: &Id, code: i32, text: &str) -> Begun {
+    Begun::Answered(error_text(Some(id.as_json()), code, text), Outcome::of_code(code))
+}
+
+fn set_level(state: &mut State, session: &SessionId, message: &Message, id: &Id) -> Begun {
+    let Some(level) = message.param_str("level").and_then(|level| LogLevel::parse(&level)) else {
+        return error(id, code::INVALID_PARAMS, "level is none of the eight log levels");
+    };
+    if let Some(session) = state.sessions.get_mut(session) {
+        session.level = Some(level);
+    }
+    state.sync_level();
+    done(id)
+}
+
+/// The subscription that the server is asked for, if the request names one. `Err`: it is answered here, since it is refused or
+/// others have it already.
+fn subscribe(
+    state: &mut State,
+    session: &SessionId,
+    message: &Message,
+    id: &Id,
+) -> Result<Option<(String, TableEntry)>, Begun> {
+    let Some(uri) = message.param_str("uri") else { return Ok(None) };
+    if uri.len() > state.limits.uri_bytes {
+        return Err(error(id, code::INVALID_PARAMS, "the URI is too long"));
+    }
+    let most = state.limits.subscriptions_per_session;
+    let Some(known) = state.sessions.get_mut(session) else {
+        return Err(Begun::Refused(CallError::SessionEnded));
+    };
+    if known.subscriptions.len() >= most && !known.subscriptions.contains_key(&*uri) {
+        return Err(Begun::Refused(CallError::Busy(Busy::TooManySubscriptions)));
+    }
+    // Two texts: the session's, and that of the table of all sessions.
+    let Some(entry) = state.budget.table_entry(2 * uri.len()) else {
+        return Err(Begun::Refused(CallError::Busy(Busy::NoMemory)));
+    };
+    if state.subscriptions.join(&uri, session) {
+        known.subscriptions.insert(uri.into_owned(), entry);
+        return Err(done(id));
+    }
+    Ok(Some((uri.into_owned(), entry)))
+}
+
+/// Takes the session's subscription away. False if the server is not asked: others keep it, whether this session had it or
+/// not.
+fn unsubscribe(state: &mut State, session: &SessionId, message: &Message) -> bool {
+    let (Some(uri), Some(known)) = (message.param_str("uri"), state.sessions.get_mut(session)) else {
+        return true;
+    };
+    known.subscriptions.remove(&*uri);
+    state.subscriptions.leave(&uri, session)
 }
 
 fn forward(

@@ -104,7 +104,7 @@ impl Body for EventBody {
             Taken::Events(events) => {
                 self.rest();
                 let connection = self.connection.as_ref().map(|connection| &connection.token);
-                self.taken = Pieces(self.proxy.on_its_way(&self.session, connection, events));
+                self.taken = Pieces(self.proxy.track_delivery(&self.session, connection, events));
                 Poll::Ready(self.taken.next_piece().map(|piece| Ok(Frame::data(piece))))
             }
             Taken::Ended => Poll::Ready(None),

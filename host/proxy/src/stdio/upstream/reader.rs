@@ -149,7 +149,7 @@ impl Lines {
         held.charge.add(self.buffer.len() - held.bytes);
         held.bytes = self.buffer.len();
         if proxy.budget.is_over() {
-            proxy.relieve();
+            proxy.free_memory();
         }
     }
 

@@ -1,4 +1,4 @@
-//! Whichever way a workload is created, it is the same workload: one function stamps its owner.
+//! Whichever way a workload is created, it is the same workload: one function records its owner.
 use super::rig::Served;
 use serde_json::{Value, json};
 use wharf_tests::host::{Host, demo_server};
