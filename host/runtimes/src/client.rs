@@ -21,6 +21,8 @@ use wharf_sdk::{
 
 /// The number of calls to one runtime at a time; more wait, within their deadlines.
 const MAX_CALLS: usize = 64;
+/// So much `stop` may take beside its own timeout at most. Whoever asked for it waits, and can ask again.
+const STOP_ADDS: Duration = Duration::from_secs(30);
 /// The host waits so much longer than the deadline that it gives the plugin, so that the plugin's own error can arrive.
 const PLUGIN_ERROR_WAIT: Duration = Duration::from_millis(250);
 
@@ -137,7 +139,7 @@ impl RuntimeClient {
     /// Ends the workload, killing it after the timeout.
     pub async fn stop(&self, handle: &Handle, timeout: Duration) -> Result<(), CallError> {
         let options = StopOptions { timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) };
-        let deadline = timeout.saturating_add(self.deadlines.change);
+        let deadline = timeout.saturating_add(self.deadlines.change.min(STOP_ADDS));
         reach(Point::StopCallBefore);
         let stopped = self.on_workload(operation::STOP, handle, options, Some(deadline)).await;
         reach(Point::StopCallAfter);

@@ -19,7 +19,8 @@ pub struct Deadlines {
     /// much to do that each answer takes it half a minute. Conclusion: who wants something done waits for it. A runtime
     /// tells by itself, and sooner, if its engine is silent.
     pub ask: Duration,
-    /// For quick changes: start, remove, recover. `stop` adds it to its own timeout.
+    /// For quick changes: start, remove, recover. Long, for the same reason: the last of eighty starts at once on two
+    /// processors takes Docker more than half a minute. `stop` adds 30 s of it to its own timeout.
     pub change: Duration,
     /// For `deploy`, which may fetch an image; and for `start`, if the runtime can fetch an image only then.
     pub deploy: Duration,
@@ -45,7 +46,7 @@ impl Default for Deadlines {
             // busy machine.
             read: Duration::from_secs(10),
             ask: Duration::from_secs(60),
-            change: Duration::from_secs(30),
+            change: Duration::from_secs(120),
             deploy: Duration::from_secs(600),
             shown: Duration::from_millis(2500),
         }

@@ -11,6 +11,7 @@ use crate::{
     observe::{Inspection, Summary},
     platform::Platform,
     remembered::Remembered,
+    signs_of_life::while_alive,
 };
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
 use bytes::Bytes;
@@ -322,6 +323,11 @@ impl Engine {
         let images: Vec<Image> = read(session.ask(&path).await?)?;
         let uid = |image: Image| Some((bare(&image.id).to_owned(), image.labels?.remove(labels::UID)?));
         Ok(images.into_iter().filter_map(uid).collect())
+    }
+
+    /// Waits for the answer to a change as long as the engine shows that it is alive.
+    pub(crate) async fn alive<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        while_alive(answer, || async { Session::open(&self.socket).await?.ping().await.map(drop) }).await
     }
 
     /// One container.

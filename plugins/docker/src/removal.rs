@@ -6,7 +6,7 @@ use bollard::query_parameters::{
     WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
-use wharf_sdk::{ErrorCode, Handle, Observation, Result};
+use wharf_sdk::{Error, ErrorCode, Handle, Observation, Result};
 
 impl ContainerRuntime {
     /// True if the workload has no container any more. A container that belongs to somebody else must not be touched.
@@ -41,7 +41,7 @@ impl ContainerRuntime {
             engine.client.stop_container(container, Some(options)).await
         };
         match ended.map_err(|error| self.failed("the container cannot be stopped", &error)) {
-            Err(error) if error.code == ErrorCode::NotFound => Ok(()),
+            Err(error) if error.code == ErrorCode::NotFound || says_that_it_has_ended(&error) => Ok(()),
             // An engine answers a kill of a stopped container with an error; older versions of Podman report it as an
             // internal one. So the state decides.
             Err(error) if matches!(error.code, ErrorCode::FailedPrecondition | ErrorCode::Internal) => {
@@ -96,6 +96,13 @@ pub(crate) async fn remove(
             message: "its removal has begun, and does not end".to_owned(),
         }),
     }
+}
+
+/// True of an engine's refusal to end a container because it has ended. Situation: a Podman that has much to do refuses a kill
+/// with these words, and what it says to the question right after that does not show the end yet. Conclusion: the refusal
+/// counts; the host looks in any case whether the container has ended.
+fn says_that_it_has_ended(error: &Error) -> bool {
+    ["state improper: stopped", "state improper: exited"].iter().any(|words| error.message.contains(words))
 }
 
 fn is_being_removed(error: &bollard::errors::Error) -> bool {

@@ -310,7 +310,7 @@ impl Runtime for ContainerRuntime {
             return unpaused
                 .map_err(|error| self.failed("the container is paused, and cannot go on", &error));
         }
-        let started = engine.client.start_container(&data.container, None).await;
+        let started = engine.alive(engine.client.start_container(&data.container, None)).await;
         started.map_err(|error| self.failed("the container cannot be started", &error))
     }
 

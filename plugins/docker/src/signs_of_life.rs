@@ -17,10 +17,10 @@ const PAUSE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// `TimedOut` if there was none; and those of the answer and of the ping.
-pub(crate) async fn while_alive<T, P: Future<Output = io::Result<()>>>(
-    answer: impl Future<Output = io::Result<T>>,
+pub(crate) async fn while_alive<T, E: From<io::Error>, P: Future<Output = io::Result<()>>>(
+    answer: impl Future<Output = Result<T, E>>,
     ping: impl Fn() -> P,
-) -> io::Result<T> {
+) -> Result<T, E> {
     let mut answer = pin!(answer);
     loop {
         if let Ok(answer) = timeout(PAUSE, &mut answer).await {
