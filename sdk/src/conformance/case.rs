@@ -37,11 +37,13 @@ pub enum Profile {
     Probe,
     /// What a name meant when its workload was created.
     Pin,
+    /// Folders of this machine that are mounted.
+    Mounts,
 }
 
 impl Profile {
     /// All profiles.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Core,
         Self::Exit,
         Self::Logs,
@@ -55,6 +57,7 @@ impl Profile {
         Self::Restarts,
         Self::Probe,
         Self::Pin,
+        Self::Mounts,
     ];
 
     /// The profile's name. The ids of its cases begin with it.
@@ -73,6 +76,7 @@ impl Profile {
             Self::Restarts => "restarts",
             Self::Probe => "probe",
             Self::Pin => "pin",
+            Self::Mounts => "mounts",
         }
     }
 }

@@ -32,9 +32,9 @@ pub(super) const CASES: &[Case] = &[
         steps: &[|fixture| Box::pin(granted(fixture))],
     },
     Case {
-        id: "permissions.mount-parts",
+        id: "mounts.parts",
         sentence: "Of a mounted folder that holds the host's own folders a workload reads the rest, and none of these",
-        profile: Profile::Permissions,
+        profile: Profile::Mounts,
         needs: &[
             Need::Capability(Capability::PERMISSION_PROFILE),
             Need::Capability(Capability::MOUNT_PARTS),

@@ -227,7 +227,7 @@ fn breakages() -> Vec<(&'static str, &'static str, Act)> {
         ("permissions.no-reading", DEPLOY, Flawed(Flaw::ReadsAll)),
         ("permissions.no-writing", DEPLOY, Flawed(Flaw::WritesAll)),
         ("permissions.granted", DEPLOY, Flawed(Flaw::GrantsNothing)),
-        ("permissions.mount-parts", DEPLOY, Flawed(Flaw::MountsAll)),
+        ("mounts.parts", DEPLOY, Flawed(Flaw::MountsAll)),
         ("permissions.no-network", DEPLOY, Flawed(Flaw::ConnectsAnyway)),
         ("permissions.no-network-with-port", DEPLOY, Flawed(Flaw::ConnectsWithPort)),
         ("permissions.no-network-reached", DEPLOY, Flawed(Flaw::HidesPort)),

@@ -116,10 +116,11 @@ impl Runtime for Scripted {
     }
 
     fn deploy(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<Handle>> + Send {
+        // From the call on, before the order is read, so that a listing waits also for one that is dropped in its first moment.
+        let making = given_up::Making::of(&spec.uid);
         let order = self.called(operation::DEPLOY, &spec.uid);
-        // From the call on, so that a listing waits also for one that is dropped in its first moment. One that is told to take
-        // its time makes nothing meanwhile.
-        let making = (!order.takes_time()).then(|| given_up::Making::of(&spec.uid));
+        // One that is told to take its time makes nothing meanwhile.
+        let making = (!order.takes_time()).then_some(making);
         async move {
             let order = order.in_future().await?;
             if order == Some(Act::Flawed(Flaw::MadeLate)) {
