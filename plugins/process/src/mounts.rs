@@ -124,6 +124,14 @@ pub(crate) fn open(
             return Err(Error::invalid(message));
         }
         if !guard.is_around(&led.path) {
+            // A folder of keys is opened as it is where it is named itself, and wharf's own folder may be one of its entries.
+            if guard.is_hosts(&led.path) {
+                let message = format!(
+                    "'{}' holds files of wharf's own, which no workload may have; name what else is in it",
+                    name.display()
+                );
+                return Err(Error::invalid(message));
+            }
             places.mount(name, led, *is_written, at.as_deref());
             if at.is_none() {
                 sandbox.hidden.retain(|hidden| !hidden.starts_with(&led.path));
@@ -254,6 +262,63 @@ mod tests {
         assert!(parts(&home, &home, &guard).is_none(), "each part costs a descriptor");
     }
 
+    /// A home, and its mounts opened: each a path in it and whether it is written.
+    fn opened(
+        home: &Path,
+        guard: &Guard,
+        mounts: &[(&str, bool)],
+    ) -> Result<(Vec<PathBuf>, Vec<PathBuf>, Sandbox)> {
+        let trail = Trail::new(Vec::new());
+        let mut places = Places::new(&trail, guard, "demo", None);
+        let mounts: Vec<_> = mounts
+            .iter()
+            .map(|&(name, is_written)| {
+                let name = home.join(name);
+                let led = trail.lead(&name).unwrap();
+                Mounted { name, led, is_written, at: None }
+            })
+            .collect();
+        let mut sandbox = Sandbox::default();
+        open(&mounts, Vec::new(), guard, &mut places, &mut sandbox)?;
+        let (read, written) = places.settle()?;
+        let paths = |places: Vec<wharf_sdk::launch::Place>| {
+            let mut paths: Vec<_> = places.into_iter().map(|place| place.path).collect();
+            paths.sort();
+            paths
+        };
+        Ok((paths(read), paths(written), sandbox))
+    }
+
+    fn home_of(home: &Path) -> BTreeMap<String, String> {
+        [("HOME".to_owned(), home.display().to_string())].into()
+    }
+
+    #[test]
+    fn a_folder_of_keys_that_holds_wharfs_own_files_is_not_opened_even_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in [".config/editor", "elsewhere/wharf"] {
+            fs::create_dir_all(home.join(name)).unwrap();
+        }
+        let own = home.join(".config/wharf");
+        let config = [(".config", false)];
+        let is_refused = |mount: (&str, bool)| {
+            let guard = Guard::new(&home_of(&home), &[], std::slice::from_ref(&own));
+            let refused = opened(&home, &guard, &[mount]).err();
+            refused.is_some_and(|error| error.message.contains("files of wharf's own"))
+        };
+        // It does not exist yet, it is a folder, it is a link.
+        assert!(is_refused((".config", false)) && is_refused((".config", true)));
+        fs::create_dir(&own).unwrap();
+        assert!(is_refused((".config", false)) && is_refused((".config", true)));
+        fs::remove_dir(&own).unwrap();
+        symlink(home.join("elsewhere/wharf"), &own).unwrap();
+        assert!(is_refused((".config", false)) && is_refused((".config", true)));
+        assert!(!is_refused((".config/editor", true)));
+        let guard = Guard::new(&home_of(&home), &[], &[]);
+        assert_eq!(opened(&home, &guard, &config).unwrap().0, [home.join(".config")], "it was named");
+    }
+
     #[test]
     fn a_part_with_programs_that_its_user_runs_is_not_written() {
         let folder = tempfile::tempdir().unwrap();
@@ -261,29 +326,14 @@ mod tests {
         for name in ["bin", "go/bin", "docs"] {
             fs::create_dir_all(home.join(name)).unwrap();
         }
-        let path = format!("{0}/bin:{0}/go/bin:/usr/bin", home.display());
-        let env = [("HOME".to_owned(), home.display().to_string()), ("PATH".to_owned(), path)].into();
-        let (guard, trail) = (Guard::new(&env, &[], &[]), Trail::new(Vec::new()));
-        let mut places = Places::new(&trail, &guard, "demo", None);
-        let led = trail.lead(&home).unwrap();
-        let mount =
-            |led: &Led| Mounted { name: led.path.clone(), led: led.clone(), is_written: true, at: None };
-        let mut sandbox = Sandbox::default();
-        open(&[mount(&led)], Vec::new(), &guard, &mut places, &mut sandbox).unwrap();
-        let (read, written) = places.settle().unwrap();
-        let mut read: Vec<_> = read.into_iter().map(|place| place.path).collect();
-        read.sort();
+        let mut env = home_of(&home);
+        env.insert("PATH".to_owned(), format!("{0}/bin:{0}/go/bin:/usr/bin", home.display()));
+        let guard = Guard::new(&env, &[], &[]);
+        let (read, written, sandbox) = opened(&home, &guard, &[("", true)]).unwrap();
         assert_eq!(read, ["bin", "go"].map(|name| home.join(name)));
-        assert_eq!(written.into_iter().map(|place| place.path).collect::<Vec<_>>(), [home.join("docs")]);
+        assert_eq!(written, [home.join("docs")]);
         assert!(sandbox.hidden.contains(&home) && sandbox.listed.contains(&home));
-        assert!(
-            places.pins().paths.contains_key(home.to_str().unwrap()),
-            "its name must lead there later, too"
-        );
         // Named itself it is.
-        let mut places = Places::new(&trail, &guard, "demo", None);
-        let bin = trail.lead(&home.join("bin")).unwrap();
-        open(&[mount(&bin)], Vec::new(), &guard, &mut places, &mut sandbox).unwrap();
-        assert_eq!(places.settle().unwrap().1.len(), 1);
+        assert_eq!(opened(&home, &guard, &[("bin", true)]).unwrap().1, [home.join("bin")]);
     }
 }

@@ -222,6 +222,31 @@ fn a_folder_that_holds_wharfs_own_folders_is_mounted_without_them() {
 }
 
 #[test]
+fn a_folder_of_keys_that_holds_wharfs_own_folder_is_refused_even_by_its_name() {
+    let host = Host::new();
+    let token = file(&host, "home/.config/wharf/secrets/token");
+    file(&host, "home/.config/editor/init");
+    let (config, editor) = (host.path("home/.config"), host.path("home/.config/editor"));
+    for volume in [config.display().to_string(), format!("{}:ro", config.display())] {
+        let mut command = host.command(&["run", "--name", "config", "-v", &volume, &demo_server()]);
+        command.env("WHARF_CONFIG_DIR", config.join("wharf"));
+        let said = Said::of(&command.output().unwrap());
+        assert!(said.code != 0 && said.stderr.contains("files of wharf's own"), "{volume}: {said:?}");
+    }
+    let init = editor.join("init").display().to_string();
+    let tried = ["read", &token, "read", &init].map(|part| format!("'{part}'")).join(" ");
+    let text = format!("{} {tried} >&2\nexec {}", built("wharf-escape").display(), demo_server());
+    let server = host.script("tries", &text);
+    let volume = format!("{}:ro", editor.display());
+    let mut command = host.command(&["run", "--name", "editor", "-v", &volume, &server]);
+    let said = Said::of(&command.env("WHARF_CONFIG_DIR", config.join("wharf")).output().unwrap());
+    assert_eq!(said.code, 0, "{said:?}");
+    let logs = host.ok(&["logs", "editor"]);
+    assert_all(&logs, false, &["read", &token]);
+    assert_all(&logs, true, &["read", &init]);
+}
+
+#[test]
 fn a_path_in_an_argument_that_is_closed_is_told_before_the_start_with_the_option_that_opens_it() {
     let host = Host::new();
     file(&host, "home/docs/paper");
