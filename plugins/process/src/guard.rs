@@ -32,7 +32,8 @@ pub(crate) struct Guard {
     /// The homes, and the links through which homes, keys and the host's folders are reached. A workload that could
     /// replace such a link could put something else there.
     around: BTreeSet<PathBuf>,
-    /// The folders of `PATH`: what lies in them is run by their user.
+    /// The folders of `PATH`, and where links in the homes whose names begin with a dot lead (`.bashrc`): what lies in them
+    /// is run by their user.
     programs: BTreeSet<PathBuf>,
 }
 
@@ -41,12 +42,9 @@ impl Guard {
     pub(crate) fn new(env: &BTreeMap<String, String>, users: &[PathBuf], host: &[PathBuf]) -> Self {
         let trail = Trail::new(Vec::new());
         let real = |path: &Path, ways: &mut Vec<PathBuf>| {
-            // What does not exist yet will lie where the folder above it leads.
-            let led =
-                path.ancestors().find_map(|above| Some((path.strip_prefix(above).ok()?, trail.lead(above)?)));
-            let Some((rest, led)) = led else { return path.to_owned() };
+            let Some(led) = trail.lead_to_be(path) else { return path.to_owned() };
             ways.extend(led.links);
-            if rest.as_os_str().is_empty() { led.path } else { led.path.join(rest) }
+            led.path
         };
         let (mut ways, mut host_ways) = (Vec::new(), Vec::new());
         let told = env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
@@ -76,7 +74,10 @@ impl Guard {
         let around = homes.iter().chain(&ways).chain(&host_ways).cloned().collect();
         let searched = std::env::split_paths(env.get("PATH").map_or("", String::as_str));
         let searched = searched.filter(|folder| folder.is_absolute());
-        let programs = searched.filter_map(|folder| trail.lead(&folder)).map(|led| led.path).collect();
+        let programs = searched.filter_map(|folder| trail.lead(&folder)).map(|led| led.path);
+        let settings = all_homes.iter().flat_map(|home| keys::linked_settings(home));
+        let settings = settings.map(|link| real(&link, &mut Vec::new()));
+        let programs = programs.chain(settings).collect();
         Self { home, homes, host, keys, host_ways, closed, around, programs }
     }
 
@@ -105,9 +106,11 @@ impl Guard {
             && (self.homes.iter().any(|home| home == path) || !is_shared())
     }
 
-    /// Whether a path without links is a folder of `PATH`, or holds one.
-    pub(crate) fn holds_programs(&self, path: &Path) -> bool {
-        has_within(&self.programs, path)
+    /// Whether a path without links holds what its user runs, or lies in a folder of such: a folder of `PATH`, settings of a
+    /// shell that its user keeps elsewhere. Much else lies in a home.
+    pub(crate) fn is_run(&self, path: &Path) -> bool {
+        let holds_home = || self.homes.iter().any(|home| home.starts_with(path));
+        lies_in(&self.programs, path) || has_within(&self.programs, path) && !holds_home()
     }
 
     /// The homes and the host's folders. The home of a system user may be a folder of programs; that one is left out, since

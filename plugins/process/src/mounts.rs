@@ -3,8 +3,8 @@
 //!
 //! A folder that holds keys or files of the host's, or where they would lie, is opened in parts: its entries that hold none,
 //! without links and without those whose names begin with a dot. The folder itself is not opened, so nothing is made in it:
-//! neither keys that are not there yet, nor what a shell runs (`.bashrc`). For the same reason a part with programs of `PATH`
-//! is not written.
+//! neither keys that are not there yet, nor what a shell runs (`.bashrc`). For the same reason a part with programs of `PATH`,
+//! or with settings that a link with a dot leads to (`~/dotfiles`), is not written.
 use crate::{guard::Guard, places::Places, trail::Led};
 use std::{
     fs,
@@ -180,7 +180,10 @@ fn split(
     sandbox: &mut Sandbox,
 ) {
     for (name, path) in parts {
-        let is_written = is_written && !places.guard.holds_programs(&path);
+        // A folder with programs may have to be split, too: what lies beside them in it belongs to them.
+        let mut around = path.ancestors().take_while(|around| *around != folder);
+        let is_run = around.any(|around| places.guard.is_run(around));
+        let is_written = is_written && !is_run;
         places.part(name, &path, is_written);
     }
     sandbox.hidden.push(folder.to_owned());
@@ -317,6 +320,41 @@ mod tests {
         assert!(!is_refused((".config/editor", true)));
         let guard = Guard::new(&home_of(&home), &[], &[]);
         assert_eq!(opened(&home, &guard, &config).unwrap().0, [home.join(".config")], "it was named");
+    }
+
+    /// Their user keeps them in a folder that is under version control.
+    #[test]
+    fn what_a_shell_runs_is_not_written_where_a_link_leads_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in [".config", ".ssh", "dotfiles", "settings/shell", "later", "docs"] {
+            fs::create_dir_all(home.join(name)).unwrap();
+        }
+        for name in ["bashrc", "sourced"] {
+            fs::File::create(home.join("dotfiles").join(name)).unwrap();
+        }
+        for (target, link) in [
+            ("dotfiles/bashrc", ".bashrc"),
+            ("../settings/shell", ".config/fish"),
+            // What does not exist yet could be made.
+            ("later/profile", ".profile"),
+            ("docs", "link"),
+        ] {
+            symlink(target, home.join(link)).unwrap();
+        }
+        let guard = Guard::new(&home_of(&home), &[], &[]);
+        let (read, written, _) = opened(&home, &guard, &[("", true)]).unwrap();
+        assert_eq!(read, ["dotfiles", "later", "settings"].map(|name| home.join(name)));
+        assert_eq!(written, [home.join("docs")]);
+        assert!(guard.is_run(&home.join("settings/shell/config.fish")), "it lies in it");
+        assert_eq!(opened(&home, &guard, &[("dotfiles", true)]).unwrap().1, [home.join("dotfiles")]);
+        // With a key beside it, that folder is opened in parts itself.
+        fs::File::create(home.join("dotfiles/id")).unwrap();
+        symlink("../dotfiles/id", home.join(".ssh/id")).unwrap();
+        let guard = Guard::new(&home_of(&home), &[], &[]);
+        let (read, written, _) = opened(&home, &guard, &[("", true)]).unwrap();
+        let expected = ["dotfiles/bashrc", "dotfiles/sourced", "later", "settings"];
+        assert_eq!((read, written), (expected.map(|name| home.join(name)).to_vec(), vec![home.join("docs")]));
     }
 
     #[test]

@@ -202,6 +202,31 @@ fn keys_below_a_mount_stay_closed_unless_they_are_mounted_themselves() {
 }
 
 #[test]
+fn what_a_shell_runs_is_not_written_below_a_mounted_home_where_a_link_leads_to_it() {
+    for host in all_hosts() {
+        let (settings, paper) = (file(&host, "home/dotfiles/bashrc"), file(&host, "home/docs/paper"));
+        let later = folder(&host, "home/later");
+        let home = host.path("home").display().to_string();
+        symlink("dotfiles/bashrc", host.path("home/.bashrc")).unwrap();
+        symlink("later/profile", host.path("home/.profile")).unwrap();
+        host.own();
+        let (planted, new) = (format!("{later}/profile"), format!("{home}/docs/new"));
+        let over = format!("{paper}:{settings}");
+        let closed = ["cut", &settings, "create", &settings, "rename", &over, "create", &planted];
+        let open = ["read", &settings, "create", &new];
+        let said = attempts(&host, &["-v", &home], &[&closed[..], &open].concat());
+        assert_all(&said, false, &closed);
+        assert_all(&said, true, &open);
+        assert_eq!(fs::read_to_string(&settings).unwrap(), "the contents of a file");
+        assert!(!fs::exists(&planted).unwrap() && fs::exists(&new).unwrap());
+        // Named itself it is.
+        let dotfiles = format!("{home}/dotfiles");
+        let said = attempts(&host, &["-v", &home, "-v", &dotfiles], &["cut", &settings]);
+        assert_all(&said, true, &["cut", &settings]);
+    }
+}
+
+#[test]
 fn a_folder_that_holds_wharfs_own_folders_is_mounted_without_them() {
     for host in all_hosts() {
         let (token, paper) = (file(&host, "config/secrets/token"), file(&host, "home/docs/paper"));
