@@ -76,7 +76,7 @@ impl ProcessRuntime {
         let resolved = command::resolve(&version_managers::sought(spec), &spec.args, &env)?;
         let target_port = spec.transport.target_port();
         let own_dir = self.states.work_dir(&spec.uid);
-        let guard = Guard::new(&env, &homes_of_user(), &self.private_dirs);
+        let guard = self.guard(&env);
         if let Some(tool) = tool {
             let (home, host) = (guard.home.as_deref(), of_this_process());
             registries::refuse_settings_of_pip(tool, host, home, &env)?;
@@ -137,6 +137,13 @@ impl ProcessRuntime {
             target_port,
         };
         Ok((job, confined.pins))
+    }
+
+    /// The files that a workload with this environment must not get as a part of something else. The workload may have been
+    /// given another `PATH` than the one by which its user runs programs.
+    pub(crate) fn guard(&self, env: &BTreeMap<String, String>) -> Guard {
+        let searched = std::env::var_os(SEARCH_PATH).unwrap_or_default();
+        Guard::new(env, &homes_of_user(), &self.private_dirs).with_programs_of(&searched)
     }
 
     /// The paths that workloads may write: those that this one asks for, and those that the launchers of others have

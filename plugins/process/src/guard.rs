@@ -2,9 +2,10 @@
 //! folders that everybody uses. [`crate::places`] asks it about each name, [`crate::permission_profile`] about the names in
 //! a profile.
 use crate::{devices::DEVICES, keys, trail::Trail};
-use std::ops::Bound;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    ops::Bound,
     path::{Path, PathBuf},
 };
 
@@ -72,13 +73,19 @@ impl Guard {
         let elsewhere = keys.iter().filter(|(called, led)| called != led).map(|(called, _)| called);
         let closed = keys.iter().map(|(_, led)| led).chain(elsewhere).chain(&host).cloned().collect();
         let around = homes.iter().chain(&ways).chain(&host_ways).cloned().collect();
-        let searched = std::env::split_paths(env.get("PATH").map_or("", String::as_str));
-        let searched = searched.filter(|folder| folder.is_absolute());
-        let programs = searched.filter_map(|folder| trail.lead(&folder)).map(|led| led.path);
         let settings = all_homes.iter().flat_map(|home| keys::linked_settings(home));
-        let settings = settings.map(|link| real(&link, &mut Vec::new()));
-        let programs = programs.chain(settings).collect();
-        Self { home, homes, host, keys, host_ways, closed, around, programs }
+        let programs = settings.map(|link| real(&link, &mut Vec::new())).collect();
+        let guard = Self { home, homes, host, keys, host_ways, closed, around, programs };
+        guard.with_programs_of(env.get("PATH").map_or("", String::as_str))
+    }
+
+    /// Notes the folders of a `PATH`, also those that do not exist yet.
+    pub(crate) fn with_programs_of(mut self, search_path: impl AsRef<OsStr>) -> Self {
+        let trail = Trail::new(Vec::new());
+        let folders = std::env::split_paths(&search_path).filter(|folder| folder.is_absolute());
+        let led = folders.map(|folder| trail.lead_to_be(&folder).map_or(folder, |led| led.path));
+        self.programs.extend(led);
+        self
     }
 
     /// Whether a path without links may be given although nobody asked for it. It must hold no home, no folder that

@@ -202,6 +202,33 @@ fn keys_below_a_mount_stay_closed_unless_they_are_mounted_themselves() {
 }
 
 #[test]
+fn programs_that_a_user_runs_are_not_made_below_a_mounted_home_whatever_path_the_workload_has() {
+    for host in all_hosts() {
+        let (tool, paper) = (file(&host, "home/bin/tool"), file(&host, "home/docs/paper"));
+        let later = folder(&host, "home/later");
+        let home = host.path("home").display().to_string();
+        let (planted, new) = (format!("{later}/bin"), format!("{home}/docs/new"));
+        let text = format!(
+            "{} cut '{tool}' create '{planted}' create '{new}' >&2\nexec {}",
+            built("wharf-escape").display(),
+            demo_server()
+        );
+        let server = host.script("tries", &text);
+        let mut command =
+            host.command(&["run", "--name", "tries", "-e", "PATH=/usr/bin:/bin", "-v", &home, &server]);
+        let known = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, path)| path).unwrap();
+        let path = format!("{}:{home}/bin:{planted}", known.to_str().unwrap());
+        let said = Said::of(&command.env("PATH", path).output().unwrap());
+        assert_eq!(said.code, 0, "{said:?}");
+        let logs = host.ok(&["logs", "tries"]);
+        assert_all(&logs, false, &["cut", &tool, "create", &planted]);
+        assert_all(&logs, true, &["create", &new]);
+        assert_eq!(fs::read_to_string(&tool).unwrap(), "the contents of a file");
+        assert!(!fs::exists(&planted).unwrap() && fs::exists(&new).unwrap() && fs::exists(&paper).unwrap());
+    }
+}
+
+#[test]
 fn what_a_shell_runs_is_not_written_below_a_mounted_home_where_a_link_leads_to_it() {
     for host in all_hosts() {
         let (settings, paper) = (file(&host, "home/dotfiles/bashrc"), file(&host, "home/docs/paper"));
