@@ -147,8 +147,9 @@ pub(crate) fn open(
             );
             return Err(Error::invalid(message));
         };
-        // What another mount names is opened as that one says.
-        parts.retain(|(_, part)| !granted.contains(part));
+        // What another mount names is opened as that one says, and so are the parts of a folder that it names.
+        let inner = || granted.iter().filter(|path| **path != led.path && path.starts_with(&led.path));
+        parts.retain(|(_, part)| !inner().any(|path| part.starts_with(path)));
         places.held(name, led);
         split(&led.path, parts, *is_written, places, sandbox);
     }
@@ -320,6 +321,30 @@ mod tests {
         assert!(!is_refused((".config/editor", true)));
         let guard = Guard::new(&home_of(&home), &[], &[]);
         assert_eq!(opened(&home, &guard, &config).unwrap().0, [home.join(".config")], "it was named");
+    }
+
+    #[test]
+    fn a_mount_inside_of_another_counts_also_where_it_is_opened_in_parts_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let work = folder.path().canonicalize().unwrap();
+        for name in ["docs", "sub/state", "sub/papers", "sub/deep/papers"] {
+            fs::create_dir_all(work.join(name)).unwrap();
+        }
+        let guard = Guard::new(&BTreeMap::new(), &[], &[work.join("sub/state")]);
+        let all = |names: &[&str]| names.iter().map(|name| work.join(name)).collect::<Vec<_>>();
+        let both = |mounts: &[(&str, bool)]| {
+            let (read, written, _) = opened(&work, &guard, mounts).unwrap();
+            (read, written)
+        };
+        let (docs, parts) = (all(&["docs"]), all(&["sub/deep", "sub/papers"]));
+        for is_written in [true, false] {
+            for mounts in [[("", is_written), ("sub", !is_written)], [("sub", !is_written), ("", is_written)]]
+            {
+                let expected = if is_written { (&parts, &docs) } else { (&docs, &parts) };
+                let found = both(&mounts);
+                assert_eq!((&found.0, &found.1), expected);
+            }
+        }
     }
 
     /// Their user keeps them in a folder that is under version control.

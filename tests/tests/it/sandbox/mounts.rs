@@ -270,6 +270,12 @@ fn a_folder_that_holds_wharfs_own_folders_is_mounted_without_them() {
         assert_all(&said, true, &open);
         assert!(planted.iter().all(|path| !fs::exists(path).unwrap()), "it was planted");
         assert!(fs::exists(&new).unwrap(), "it is not in the folder itself");
+        // A folder in it that is opened in parts as well is opened as it is named.
+        let (read_only, newer) = (format!("{folder}/home:ro"), format!("{folder}/home/docs/newer"));
+        let said = attempts(&host, &["-v", &folder, "-v", &read_only], &["read", &paper, "create", &newer]);
+        assert_all(&said, true, &["read", &paper]);
+        assert_all(&said, false, &["create", &newer]);
+        assert!(!fs::exists(&newer).unwrap());
     }
 }
 
