@@ -10,7 +10,10 @@ use std::{
     fs,
     path::{Component, Path, PathBuf},
 };
-use wharf_sdk::{Error, Measure, Mount, Result, WorkloadSpec, launch::Sandbox};
+use wharf_sdk::{
+    Error, Measure, Mount, Result, WorkloadSpec,
+    launch::{Place, Sandbox},
+};
 
 /// The field of errors about mounts.
 const FIELD: &str = "mounts";
@@ -156,6 +159,29 @@ pub(crate) fn open(
     Ok(())
 }
 
+/// Refuses a mount at another place below which something else is shown or hidden: it would have to be made there, in a
+/// folder of this machine.
+pub(crate) fn check_nothing_below(sandbox: &Sandbox) -> Result<()> {
+    let seen = |place: &Place| place.at.clone().unwrap_or_else(|| place.path.clone());
+    let read = sandbox.read.iter().filter(|place| place.kept || place.at.is_some());
+    let hidden = sandbox.hidden.iter().filter(|folder| folder.is_dir()).cloned();
+    let all: Vec<PathBuf> = sandbox.write.iter().chain(read).map(seen).chain(hidden).collect();
+    for place in sandbox.write.iter().chain(&sandbox.read) {
+        let Some(at) = &place.at else { continue };
+        if let Some(other) = all.iter().find(|other| *other != at && other.starts_with(at)) {
+            let message = format!(
+                "'{}' cannot be shown at '{}': '{}', which is shown to the workload or hidden from it, lies there, and \
+                 nothing is made for it in folders of this machine; choose another place",
+                place.name.display(),
+                at.display(),
+                other.display()
+            );
+            return Err(Error::unsupported(FIELD, message));
+        }
+    }
+    Ok(())
+}
+
 /// Opens the parts of a folder that is closed as a whole, and that a workload runs in: it finds the neighbours of its
 /// script, and writes none of them.
 pub(crate) fn open_neighbours(
@@ -285,7 +311,7 @@ mod tests {
         let mut sandbox = Sandbox::default();
         open(&mounts, Vec::new(), guard, &mut places, &mut sandbox)?;
         let (read, written) = places.settle()?;
-        let paths = |places: Vec<wharf_sdk::launch::Place>| {
+        let paths = |places: Vec<Place>| {
             let mut paths: Vec<_> = places.into_iter().map(|place| place.path).collect();
             paths.sort();
             paths
@@ -321,6 +347,32 @@ mod tests {
         assert!(!is_refused((".config/editor", true)));
         let guard = Guard::new(&home_of(&home), &[], &[]);
         assert_eq!(opened(&home, &guard, &config).unwrap().0, [home.join(".config")], "it was named");
+    }
+
+    #[test]
+    fn nothing_is_made_below_a_place_where_something_else_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        let place = |path: &str, at: Option<&str>| Place {
+            name: home.join(path),
+            path: home.join(path),
+            system: false,
+            kept: false,
+            at: at.map(|at| home.join(at)),
+        };
+        let refused = |write: Vec<Place>, read: Vec<Place>| {
+            let sandbox = Sandbox { write, read, hidden: vec![home.clone()], ..Sandbox::default() };
+            check_nothing_below(&sandbox).is_err()
+        };
+        let shown = || place("fake", Some("work"));
+        assert!(!refused(vec![shown(), place("work", None)], vec![place("work/x", None)]));
+        assert!(refused(vec![shown(), place("work/x", None)], Vec::new()));
+        assert!(refused(vec![place("work/x", None)], vec![shown()]));
+        assert!(refused(vec![shown()], vec![Place { kept: true, ..place("work/x", None) }]));
+        assert!(refused(vec![shown()], vec![place("other", Some("work/x"))]));
+        // The home is hidden.
+        let around = home.parent().unwrap().to_str().unwrap();
+        assert!(refused(vec![place("fake", Some(around))], Vec::new()));
     }
 
     #[test]

@@ -113,6 +113,22 @@ fn a_mount_at_another_place_is_seen_there_or_refused_by_name() {
         assert!(said.code != 0 && said.stderr.contains("mount of PATH alone"), "{said:?}");
         assert!(!fs::exists("/no-such-place-for-wharf").unwrap());
     }
+    // Nothing is made in what is shown, either.
+    for host in hosts() {
+        let (fake, docs) = (folder(&host, "fake"), folder(&host, "home/docs"));
+        let home = host.path("home").display().to_string();
+        let above = host.work().parent().unwrap().display().to_string();
+        for options in [
+            ["-v", &format!("{fake}:{home}"), "-v", &docs],
+            ["-v", &format!("{fake}:{home}:ro"), "-v", &docs],
+            ["-v", &format!("{fake}:{above}"), "-v", &format!("{docs}:ro")],
+            ["-v", &format!("{fake}:/tmp/x"), "-v", &format!("{docs}:/tmp/x/y")],
+        ] {
+            let said = host.wharf(&[&["run"][..], &options, &[&demo_server()]].concat());
+            assert!(said.code != 0 && said.stderr.contains("choose another place"), "{options:?}: {said:?}");
+            assert_eq!(fs::read_dir(&fake).unwrap().count(), 0, "{options:?}");
+        }
+    }
     for host in hosts().into_iter().map(Host::without_namespaces) {
         let docs = folder(&host, "home/docs");
         let said = host.wharf(&["run", "-v", &format!("{docs}:/tmp/shown"), &demo_server()]);
