@@ -142,7 +142,9 @@ fn a_mount_that_makes_no_sense_is_refused_before_anything_is_made() {
     let state = host.path("state").display().to_string();
     for (volume, named) in [
         ("/no/such/folder:ro", "does not exist"),
-        ("data:/data", "a plain process has none"),
+        ("data:/data", "a plain process has no volumes; for a folder of the current one write ./data"),
+        ("data", "write ./data"),
+        ("data/sub:ro", "write ./data/sub"),
         ("/usr:/etc/../x", "without links and dots"),
         (&state, "files of wharf's own"),
         ("/", "files of wharf's own"),
