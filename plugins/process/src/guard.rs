@@ -98,6 +98,11 @@ impl Guard {
             && !lies_in(&self.closed, path)
     }
 
+    /// Whether a path without links is a place of keys or of the host's, or lies in one.
+    pub(crate) fn is_closed(&self, path: &Path) -> bool {
+        lies_in(&self.closed, path)
+    }
+
     /// Whether a path without links holds homes, keys or files of the host's, or the place of some; and is no place of keys
     /// itself.
     pub(crate) fn is_around(&self, path: &Path) -> bool {

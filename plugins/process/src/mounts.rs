@@ -194,6 +194,14 @@ pub(crate) fn check_nothing_below(sandbox: &Sandbox) -> Result<()> {
     Ok(())
 }
 
+/// Whether a mount of a path without links can be honoured, as a whole or in parts.
+pub(crate) fn can_be_opened(path: &Path, guard: &Guard) -> bool {
+    if guard.is_around(path) {
+        return guard.may_be_split(path) && parts(path, path, guard).is_some();
+    }
+    !guard.is_hosts(path)
+}
+
 /// Opens the parts of a folder that is closed as a whole, and that a workload runs in: it finds the neighbours of its
 /// script, and writes none of them.
 pub(crate) fn open_neighbours(

@@ -365,6 +365,16 @@ fn on_a_terminal_a_closed_path_is_asked_for_and_opened_as_its_user_says() {
         assert_eq!(host.run_config("asked")["volumes"], recorded, "{answer:?}");
         host.ok(&["rm", "asked"]);
     }
+    // Nobody is asked for keys, or for what would be refused.
+    let (keys, state) = (folder(&host, "home/.ssh"), host.path("state").display().to_string());
+    for (argument, told) in [(&keys, "where keys and tokens are"), (&state, "is wharf's own")] {
+        let command = host.command(&["run", "--name", "asked", &server, argument]);
+        let (said, succeeded) = on_terminal(command, "w\n");
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(succeeded && said.contains(told) && !said.contains("Open it to read [r]"), "{said}");
+        assert!(host.run_config("asked")["volumes"].is_null());
+        host.ok(&["rm", "asked"]);
+    }
     // What is told besides is told once.
     let elsewhere = folder(&host, "elsewhere");
     let mut command = host.command(&["run", "--name", "asked", &server, &elsewhere]);
