@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use wharf_sdk::{
-    WorkloadSpec,
+    Mount, WorkloadSpec,
     launch::{Job, Sandbox},
 };
 
@@ -58,7 +58,9 @@ pub(crate) fn of_closed_folder(spec: &WorkloadSpec, job: &Job) -> Option<String>
     let sandbox = job.sandbox.as_ref().filter(|_| spec.permission_profile.is_none())?;
     // Runs in the user's home, or as a package in a folder of its own, without having been asked for.
     let folder = spec.working_dir.as_ref().map(|_| &job.current_dir)?;
-    if is_open(sandbox, folder) || matches!(Tool::of(&spec.source, &spec.args), Ok(Some(_))) {
+    // Then the mount says what it reads and writes there, and that is told.
+    let is_mounted = || split_mounts(spec, sandbox).any(|mounted| folder.starts_with(mounted));
+    if is_open(sandbox, folder) || is_mounted() || matches!(Tool::of(&spec.source, &spec.args), Ok(Some(_))) {
         return None;
     }
     let folder_named = folder.display();
@@ -74,6 +76,26 @@ pub(crate) fn of_closed_folder(spec: &WorkloadSpec, job: &Job) -> Option<String>
              run it from a folder of its own, or open what it needs with -v PATH"
         )
     })
+}
+
+/// The folders that a specification mounts and that are opened in parts, without links.
+fn split_mounts(spec: &WorkloadSpec, sandbox: &Sandbox) -> impl Iterator<Item = PathBuf> {
+    let mounts = spec.mounts.iter().filter_map(|text| Mount::parse(text).ok());
+    let real = mounts.filter_map(|mount| Path::new(mount.source).canonicalize().ok());
+    real.filter(|folder| sandbox.listed.contains(folder))
+}
+
+/// A warning for each mounted folder that is opened in parts.
+pub(crate) fn of_split_mounts(spec: &WorkloadSpec, job: &Job) -> Vec<String> {
+    let Some(sandbox) = &job.sandbox else { return Vec::new() };
+    let warning = |folder: PathBuf| {
+        format!(
+            "'{}', which is mounted, holds keys or wharf's own files: what lies in it now is opened, without keys, links and \
+             names with a dot; what its user runs (folders of PATH, what a shell reads) is read-only",
+            folder.display()
+        )
+    };
+    split_mounts(spec, sandbox).map(warning).collect()
 }
 
 /// What is known of a path that an argument names and that is closed to the workload.

@@ -93,8 +93,8 @@ impl ProcessRuntime {
     /// Warns about a workload that is being created. Before its user is asked about a closed path the host asks for the
     /// workload's pins, and once more for its creation: what has been said is not said again.
     fn warn(&self, spec: &WorkloadSpec, job: &Job, others: Vec<String>) {
-        let hints = hints::of(job).into_iter().chain(hints::of_closed_folder(spec, job)).chain(others);
-        let hints: Vec<String> = hints.collect();
+        let hints = hints::of(job).into_iter().chain(hints::of_closed_folder(spec, job));
+        let hints: Vec<String> = hints.chain(hints::of_split_mounts(spec, job)).chain(others).collect();
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         let known = if warned.0 == spec.name { &warned.1[..] } else { &[][..] };
         hints.iter().filter(|hint| !known.contains(hint)).for_each(|hint| tracing::warn!("{hint}"));

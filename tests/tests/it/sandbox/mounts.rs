@@ -407,6 +407,15 @@ fn a_server_that_is_run_from_a_home_is_told_so_and_reads_what_lies_there_openly(
         assert_all(&logs, true, &open);
         assert_all(&logs, has_namespaces, &["list", &home]);
         assert!(!fs::exists(&new).unwrap() && !fs::exists(&planted).unwrap(), "it is in the home itself");
+        // Mounted, it is written as the mount says.
+        host.ok(&["rm", "tries"]);
+        let said = run_at_home(&host, &["run", "--name", "tries", "-v", ".", &server]);
+        assert!(said.code == 0 && !said.stderr.contains("which it runs in"), "{said:?}");
+        assert_eq!(said.stderr.matches(&format!("'{home}', which is mounted")).count(), 1, "{said:?}");
+        let logs = host.ok(&["logs", "tries"]);
+        assert_all(&logs, true, &["read", &paper, "create", &new]);
+        assert_all(&logs, false, &["read", &key, "read", &settings, "create", &planted]);
+        assert!(fs::exists(&new).unwrap() && !fs::exists(&planted).unwrap());
         // Elsewhere there is nothing to tell.
         let said = host.wharf(&["run", "--name", "elsewhere", &demo_server()]);
         assert!(said.code == 0 && !said.stderr.contains("which it runs in"), "{said:?}");
