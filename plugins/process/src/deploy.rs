@@ -139,13 +139,6 @@ impl ProcessRuntime {
         Ok((job, confined.pins))
     }
 
-    /// The files that a workload with this environment must not get as a part of something else. The workload may have been
-    /// given another `PATH` than the one by which its user runs programs.
-    pub(crate) fn guard(&self, env: &BTreeMap<String, String>) -> Guard {
-        let searched = std::env::var_os(SEARCH_PATH).unwrap_or_default();
-        Guard::new(env, &homes_of_user(), &self.private_dirs).with_programs_of(&searched)
-    }
-
     /// The paths that workloads may write: those that this one asks for, and those that the launchers of others have
     /// recorded.
     fn writable(&self, spec: &WorkloadSpec, guard: &Guard) -> Vec<PathBuf> {
@@ -336,14 +329,6 @@ fn working_dir(spec: &WorkloadSpec, places: &Places<'_>) -> Result<Option<(PathB
         Some(led) => Ok(Some((path, led))),
         None => Err(Error::invalid(format!("the working directory '{folder}' is no folder of this machine"))),
     }
-}
-
-/// The homes of the user that this process runs as: the one in the system's records, and `HOME` of this process. The
-/// workload may have been given another one.
-fn homes_of_user() -> Vec<PathBuf> {
-    let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
-    let recorded = user.ok().flatten().map(|user| user.dir);
-    recorded.into_iter().chain(std::env::var_os("HOME").map(PathBuf::from)).collect()
 }
 
 /// Sets a variable that the specification leaves open. Other spellings of its case are removed, since npm reads both.

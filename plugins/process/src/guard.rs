@@ -1,10 +1,9 @@
 //! [`Guard`]: the files that a workload must not get as a part of something else: homes, keys, the host's own files, and
 //! folders that everybody uses. [`crate::places`] asks it about each name, [`crate::permission_profile`] about the names in
 //! a profile.
-use crate::{devices::DEVICES, keys, trail::Trail};
+use crate::{devices::DEVICES, environment::SEARCH_PATH, keys, runtime::ProcessRuntime, trail::Trail};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ffi::OsStr,
     ops::Bound,
     path::{Path, PathBuf},
 };
@@ -76,15 +75,14 @@ impl Guard {
         let settings = all_homes.iter().flat_map(|home| keys::linked_settings(home));
         let programs = settings.map(|link| real(&link, &mut Vec::new())).collect();
         let guard = Self { home, homes, host, keys, host_ways, closed, around, programs };
-        guard.with_programs_of(env.get("PATH").map_or("", String::as_str))
+        guard.with_programs(std::env::split_paths(env.get("PATH").map_or("", String::as_str)))
     }
 
-    /// Notes the folders of a `PATH`, also those that do not exist yet.
-    pub(crate) fn with_programs_of(mut self, search_path: impl AsRef<OsStr>) -> Self {
+    /// Notes further folders whose files are run by their user, also those that do not exist yet.
+    pub(crate) fn with_programs(mut self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
         let trail = Trail::new(Vec::new());
-        let folders = std::env::split_paths(&search_path).filter(|folder| folder.is_absolute());
-        let led = folders.map(|folder| trail.lead_to_be(&folder).map_or(folder, |led| led.path));
-        self.programs.extend(led);
+        let folders = folders.into_iter().filter(|folder| folder.is_absolute());
+        self.programs.extend(folders.map(|folder| trail.lead_to_be(&folder).map_or(folder, |led| led.path)));
         self
     }
 
@@ -186,6 +184,25 @@ impl Guard {
     fn is_named(&self, key: &Path, name: &Path) -> bool {
         self.keys.iter().filter(|(_, other)| other == key).any(|(called, _)| name.starts_with(called))
     }
+}
+
+impl ProcessRuntime {
+    /// The files that a workload with this environment must not get as a part of something else. The workload may have been
+    /// given another `PATH` than the one by which its user runs programs; wharf itself is run, too.
+    pub(crate) fn guard(&self, env: &BTreeMap<String, String>) -> Guard {
+        let searched = std::env::var_os(SEARCH_PATH).unwrap_or_default();
+        let own = self.launcher.first().and_then(|program| Path::new(program).parent());
+        let run = std::env::split_paths(&searched).chain(own.map(Path::to_owned));
+        Guard::new(env, &homes_of_user(), &self.private_dirs).with_programs(run)
+    }
+}
+
+/// The homes of the user that this process runs as: the one in the system's records, and `HOME` of this process. The
+/// workload may have been given another one.
+fn homes_of_user() -> Vec<PathBuf> {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
+    let recorded = user.ok().flatten().map(|user| user.dir);
+    recorded.into_iter().chain(std::env::var_os("HOME").map(PathBuf::from)).collect()
 }
 
 /// Whether one of these paths is this one or lies below it. Paths are in the order of their components, so those below a
@@ -336,6 +353,17 @@ mod tests {
         // A folder that holds keys is refused as a whole; folders in it without keys are not.
         assert!(!guard.lets(&home.join(".m2")) && guard.lets(&home.join(".m2/repository")));
         assert!(guard.lets(&home.join(".cache/uv")) && guard.lets(&home.join("project/.claude")));
+    }
+
+    #[test]
+    fn wharf_itself_is_a_program_that_its_user_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let launcher = vec![folder.join("wharf/wharf").display().to_string()];
+        let (data, logs) = (folder.join("data"), folder.join("logs"));
+        let runtime = ProcessRuntime::new("host".to_owned(), data, logs, Vec::new(), launcher);
+        let guard = runtime.guard(&BTreeMap::new());
+        assert!(guard.is_run(&folder.join("wharf")) && !guard.is_run(&folder.join("docs")));
     }
 
     #[test]

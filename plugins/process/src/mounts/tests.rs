@@ -180,18 +180,18 @@ fn a_part_with_programs_that_its_user_runs_is_not_written() {
     assert!(sandbox.hidden.contains(&home) && sandbox.listed.contains(&home));
     // A folder of PATH that does not exist yet, and one by which the user runs programs and the workload does not.
     env.insert("PATH".to_owned(), home.join("docs/later").display().to_string());
-    let guard = Guard::new(&env, &[], &[]).with_programs_of(home.join("bin"));
+    let guard = Guard::new(&env, &[], &[]).with_programs([home.join("bin")]);
     let (read, written, _) = opened(&home, &guard, &[("", true)]).unwrap();
     assert_eq!(read, ["bin", "docs"].map(|name| home.join(name)));
     assert_eq!(written, [home.join("go")]);
     // One that holds a key, and is opened in parts itself.
     fs::File::create(home.join("bin/tool")).unwrap();
-    let guard = Guard::new(&env, &[], &[home.join("bin/state")]).with_programs_of(home.join("bin"));
+    let guard = Guard::new(&env, &[], &[home.join("bin/state")]).with_programs([home.join("bin")]);
     let (read, written, _) = opened(&home, &guard, &[("", true)]).unwrap();
     assert_eq!(read, ["bin/tool", "docs"].map(|name| home.join(name)));
     assert_eq!(written, [home.join("go")]);
     // Named itself it is.
-    let guard = Guard::new(&env, &[], &[]).with_programs_of(home.join("bin"));
+    let guard = Guard::new(&env, &[], &[]).with_programs([home.join("bin")]);
     assert_eq!(opened(&home, &guard, &[("bin", true)]).unwrap().1, [home.join("bin")]);
 }
 
