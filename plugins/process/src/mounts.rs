@@ -7,7 +7,9 @@
 //! or with settings that a link with a dot leads to (`~/dotfiles`), is not written.
 use crate::{guard::Guard, places::Places, trail::Led};
 use std::{
-    fs,
+    collections::BTreeSet,
+    fs, io,
+    os::unix::fs::FileTypeExt,
     path::{Component, Path, PathBuf},
 };
 use wharf_sdk::{
@@ -34,6 +36,11 @@ pub(crate) struct Mounted {
 }
 
 impl Mounted {
+    /// Where the workload sees it.
+    fn place(&self) -> &Path {
+        self.at.as_ref().unwrap_or(&self.led.path)
+    }
+
     /// Whether it lets a path be read and not be written.
     pub(crate) fn protects(&self, path: &Path) -> bool {
         !self.is_written && self.at.is_none() && path.starts_with(&self.led.path)
@@ -51,7 +58,19 @@ pub(crate) fn written_source(text: &str) -> Option<&str> {
 /// One of them cannot be honoured, is the host's, does not exist, or leads elsewhere than when the workload was
 /// created.
 pub(crate) fn of(spec: &WorkloadSpec, guard: &Guard, places: &Places<'_>) -> Result<Vec<Mounted>> {
-    spec.mounts.iter().map(|text| mounted(text, guard, places)).collect()
+    let mounts: Vec<Mounted> =
+        spec.mounts.iter().map(|text| mounted(text, guard, places)).collect::<Result<_>>()?;
+    check_different(&mounts)?;
+    Ok(mounts)
+}
+
+/// Refuses two mounts at one place: only one of them could be seen there, and perhaps not the one that is read-only.
+fn check_different(mounts: &[Mounted]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    match mounts.iter().map(Mounted::place).find(|place| !seen.insert(*place)) {
+        None => Ok(()),
+        Some(twice) => Err(Error::invalid(format!("two mounts are at '{}'; leave one out", twice.display()))),
+    }
 }
 
 fn mounted(text: &str, guard: &Guard, places: &Places<'_>) -> Result<Mounted> {
@@ -60,8 +79,11 @@ fn mounted(text: &str, guard: &Guard, places: &Places<'_>) -> Result<Mounted> {
         .map_err(|why| Error::invalid(format!("the mount '{text}' {why}; write PATH or PATH:ro")))?;
     let (name, target) = (Path::new(mount.source), Path::new(mount.target));
     let Some(led) = places.led(name)? else {
-        let message = format!("'{}', which is to be opened, does not exist", mount.source);
-        return Err(Error::precondition(message));
+        let why = match fs::metadata(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => format!("cannot be reached: {error}"),
+            _ => "does not exist".to_owned(),
+        };
+        return Err(Error::precondition(format!("'{}', which is to be opened, {why}", mount.source)));
     };
     if guard.lies_in_hosts(&led.path) {
         let message =
@@ -137,6 +159,13 @@ pub(crate) fn open(
                 "the mount of '{name}' would open '{keys}', where keys and tokens are; name that itself"
             );
             return Err(Error::invalid(message));
+        }
+        if fs::symlink_metadata(&led.path).is_ok_and(|found| found.file_type().is_socket()) {
+            let message = format!(
+                "'{}' is a socket, and a confined process connects to no Unix socket",
+                name.display()
+            );
+            return Err(Error::unsupported(FIELD, message));
         }
         if !guard.is_around(&led.path) {
             // A folder of keys is opened as it is where it is named itself, and wharf's own folder may be one of its entries.

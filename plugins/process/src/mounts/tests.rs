@@ -208,3 +208,26 @@ fn a_source_that_is_no_absolute_path_is_refused_with_the_way_to_write_it() {
     }
     assert!(check_source("/srv").is_ok());
 }
+
+#[test]
+fn two_mounts_at_one_place_and_a_socket_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    for name in ["docs", "other"] {
+        fs::create_dir(folder.join(name)).unwrap();
+    }
+    let trail = Trail::new(Vec::new());
+    let mount = |name: &str, is_written, at: Option<&str>| {
+        let led = trail.lead(&folder.join(name)).unwrap();
+        Mounted { name: led.path.clone(), led, is_written, at: at.map(|at| folder.join(at)) }
+    };
+    let docs = || mount("docs", false, None);
+    for second in [docs(), mount("docs", true, None), mount("other", true, Some("docs"))] {
+        assert!(check_different(&[docs(), second]).unwrap_err().message.contains("two mounts"));
+    }
+    let mounts = [docs(), mount("docs", true, Some("x")), mount("other", true, None)];
+    assert!(check_different(&mounts).is_ok());
+    let _listener = std::os::unix::net::UnixListener::bind(folder.join("socket")).unwrap();
+    let guard = Guard::new(&BTreeMap::new(), &[], &[]);
+    assert!(opened(&folder, &guard, &[("socket", false)]).unwrap_err().message.contains("is a socket"));
+}

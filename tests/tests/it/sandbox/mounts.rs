@@ -8,7 +8,8 @@ use super::{
 };
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 use std::{fs, fs::File};
 use wharf_tests::host::{Host, Said, built, demo_server};
@@ -143,6 +144,8 @@ fn nothing_is_made_below_a_place_where_a_mount_shows_something_else() {
 fn a_mount_that_makes_no_sense_is_refused_before_anything_is_made() {
     let host = Host::new();
     let state = host.path("state").display().to_string();
+    let socket = host.path("home/socket").display().to_string();
+    let _listener = UnixListener::bind(&socket).unwrap();
     for (volume, named) in [
         ("/no/such/folder:ro", "does not exist"),
         ("data:/data", "a plain process has no volumes; for a folder of the current one write ./data"),
@@ -151,11 +154,26 @@ fn a_mount_that_makes_no_sense_is_refused_before_anything_is_made() {
         ("/usr:/etc/../x", "without links and dots"),
         (&state, "files of wharf's own"),
         ("/", "files of wharf's own"),
+        ("/usr:ro,rw", "both 'ro' and 'rw'"),
+        (&socket, "is a socket"),
     ] {
         let said = host.wharf(&["run", "-v", volume, &demo_server()]);
         assert!(said.code != 0 && said.stderr.contains(named), "{volume}: {said:?}");
     }
+    let said = host.wharf(&["run", "-v", "/usr:ro", "-v", "/usr", &demo_server()]);
+    assert!(said.code != 0 && said.stderr.contains("two mounts are at '/usr'"), "{said:?}");
     assert_eq!(host.list(), Vec::<serde_json::Value>::new());
+}
+
+#[test]
+fn a_path_that_its_user_cannot_reach_is_told_so() {
+    for host in hosts().into_iter().filter(|host| host.user().is_some()) {
+        let hidden = file(&host, "hidden/docs/paper");
+        fs::set_permissions(host.path("hidden"), fs::Permissions::from_mode(0o000)).unwrap();
+        let said = host.wharf(&["run", "-v", &hidden, &demo_server()]);
+        assert!(said.code != 0 && said.stderr.contains("cannot be reached"), "{said:?}");
+        assert!(!said.stderr.contains("does not exist"), "{said:?}");
+    }
 }
 
 #[test]
