@@ -73,7 +73,9 @@ impl Guard {
         let closed = keys.iter().map(|(_, led)| led).chain(elsewhere).chain(&host).cloned().collect();
         let around = homes.iter().chain(&ways).chain(&host_ways).cloned().collect();
         let settings = all_homes.iter().flat_map(|home| keys::linked_settings(home));
-        let programs = settings.map(|link| real(&link, &mut Vec::new())).collect();
+        let settings = settings.map(|link| real(&link, &mut Vec::new()));
+        // A link to a home says nothing of the files in it.
+        let programs = settings.filter(|led| !homes.iter().any(|home| home.starts_with(led))).collect();
         let guard = Self { home, homes, host, keys, host_ways, closed, around, programs };
         guard.with_programs(std::env::split_paths(env.get("PATH").map_or("", String::as_str)))
     }

@@ -146,6 +146,7 @@ fn what_a_shell_runs_is_not_written_where_a_link_leads_to_it() {
         // What does not exist yet could be made.
         ("later/profile", ".profile"),
         ("docs", "link"),
+        (".", ".home"),
     ] {
         symlink(target, home.join(link)).unwrap();
     }
