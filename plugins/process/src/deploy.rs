@@ -76,7 +76,7 @@ impl ProcessRuntime {
         let resolved = command::resolve(&version_managers::sought(spec), &spec.args, &env)?;
         let target_port = spec.transport.target_port();
         let own_dir = self.states.work_dir(&spec.uid);
-        let guard = Guard::new(&env, &homes_of_user(), &self.private_dirs);
+        let guard = self.guard(&env);
         if let Some(tool) = tool {
             let (home, host) = (guard.home.as_deref(), of_this_process());
             registries::refuse_settings_of_pip(tool, host, home, &env)?;
@@ -329,14 +329,6 @@ fn working_dir(spec: &WorkloadSpec, places: &Places<'_>) -> Result<Option<(PathB
         Some(led) => Ok(Some((path, led))),
         None => Err(Error::invalid(format!("the working directory '{folder}' is no folder of this machine"))),
     }
-}
-
-/// The homes of the user that this process runs as: the one in the system's records, and `HOME` of this process. The
-/// workload may have been given another one.
-fn homes_of_user() -> Vec<PathBuf> {
-    let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
-    let recorded = user.ok().flatten().map(|user| user.dir);
-    recorded.into_iter().chain(std::env::var_os("HOME").map(PathBuf::from)).collect()
 }
 
 /// Sets a variable that the specification leaves open. Other spellings of its case are removed, since npm reads both.

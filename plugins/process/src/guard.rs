@@ -1,10 +1,10 @@
 //! [`Guard`]: the files that a workload must not get as a part of something else: homes, keys, the host's own files, and
 //! folders that everybody uses. [`crate::places`] asks it about each name, [`crate::permission_profile`] about the names in
 //! a profile.
-use crate::{devices::DEVICES, keys, trail::Trail};
-use std::ops::Bound;
+use crate::{devices::DEVICES, environment::SEARCH_PATH, keys, runtime::ProcessRuntime, trail::Trail};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     path::{Path, PathBuf},
 };
 
@@ -32,7 +32,8 @@ pub(crate) struct Guard {
     /// The homes, and the links through which homes, keys and the host's folders are reached. A workload that could
     /// replace such a link could put something else there.
     around: BTreeSet<PathBuf>,
-    /// The folders of `PATH`: what lies in them is run by their user.
+    /// The folders of `PATH`, and where links in the homes whose names begin with a dot lead (`.bashrc`): what lies in them
+    /// is run by their user.
     programs: BTreeSet<PathBuf>,
 }
 
@@ -41,12 +42,9 @@ impl Guard {
     pub(crate) fn new(env: &BTreeMap<String, String>, users: &[PathBuf], host: &[PathBuf]) -> Self {
         let trail = Trail::new(Vec::new());
         let real = |path: &Path, ways: &mut Vec<PathBuf>| {
-            // What does not exist yet will lie where the folder above it leads.
-            let led =
-                path.ancestors().find_map(|above| Some((path.strip_prefix(above).ok()?, trail.lead(above)?)));
-            let Some((rest, led)) = led else { return path.to_owned() };
+            let Some(led) = trail.lead_to_be(path) else { return path.to_owned() };
             ways.extend(led.links);
-            if rest.as_os_str().is_empty() { led.path } else { led.path.join(rest) }
+            led.path
         };
         let (mut ways, mut host_ways) = (Vec::new(), Vec::new());
         let told = env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
@@ -74,10 +72,20 @@ impl Guard {
         let elsewhere = keys.iter().filter(|(called, led)| called != led).map(|(called, _)| called);
         let closed = keys.iter().map(|(_, led)| led).chain(elsewhere).chain(&host).cloned().collect();
         let around = homes.iter().chain(&ways).chain(&host_ways).cloned().collect();
-        let searched = std::env::split_paths(env.get("PATH").map_or("", String::as_str));
-        let searched = searched.filter(|folder| folder.is_absolute());
-        let programs = searched.filter_map(|folder| trail.lead(&folder)).map(|led| led.path).collect();
-        Self { home, homes, host, keys, host_ways, closed, around, programs }
+        let settings = all_homes.iter().flat_map(|home| keys::linked_settings(home));
+        let settings = settings.map(|link| real(&link, &mut Vec::new()));
+        // A link to a home says nothing of the files in it.
+        let programs = settings.filter(|led| !homes.iter().any(|home| home.starts_with(led))).collect();
+        let guard = Self { home, homes, host, keys, host_ways, closed, around, programs };
+        guard.with_programs(std::env::split_paths(env.get("PATH").map_or("", String::as_str)))
+    }
+
+    /// Notes further folders whose files are run by their user, also those that do not exist yet.
+    pub(crate) fn with_programs(mut self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
+        let trail = Trail::new(Vec::new());
+        let folders = folders.into_iter().filter(|folder| folder.is_absolute());
+        self.programs.extend(folders.map(|folder| trail.lead_to_be(&folder).map_or(folder, |led| led.path)));
+        self
     }
 
     /// Whether a path without links may be given although nobody asked for it. It must hold no home, no folder that
@@ -88,6 +96,11 @@ impl Guard {
             && !has_within(&self.around, path)
             && !has_within(&self.closed, path)
             && !lies_in(&self.closed, path)
+    }
+
+    /// Whether a path without links is a place of keys or of the host's, or lies in one.
+    pub(crate) fn is_closed(&self, path: &Path) -> bool {
+        lies_in(&self.closed, path)
     }
 
     /// Whether a path without links holds homes, keys or files of the host's, or the place of some; and is no place of keys
@@ -105,9 +118,11 @@ impl Guard {
             && (self.homes.iter().any(|home| home == path) || !is_shared())
     }
 
-    /// Whether a path without links is a folder of `PATH`, or holds one.
-    pub(crate) fn holds_programs(&self, path: &Path) -> bool {
-        has_within(&self.programs, path)
+    /// Whether a path without links holds what its user runs, or lies in a folder of such: a folder of `PATH`, settings of a
+    /// shell that its user keeps elsewhere. Much else lies in a home.
+    pub(crate) fn is_run(&self, path: &Path) -> bool {
+        let holds_home = || self.homes.iter().any(|home| home.starts_with(path));
+        lies_in(&self.programs, path) || has_within(&self.programs, path) && !holds_home()
     }
 
     /// The homes and the host's folders. The home of a system user may be a folder of programs; that one is left out, since
@@ -171,6 +186,25 @@ impl Guard {
     fn is_named(&self, key: &Path, name: &Path) -> bool {
         self.keys.iter().filter(|(_, other)| other == key).any(|(called, _)| name.starts_with(called))
     }
+}
+
+impl ProcessRuntime {
+    /// The files that a workload with this environment must not get as a part of something else. The workload may have been
+    /// given another `PATH` than the one by which its user runs programs; wharf itself is run, too.
+    pub(crate) fn guard(&self, env: &BTreeMap<String, String>) -> Guard {
+        let searched = std::env::var_os(SEARCH_PATH).unwrap_or_default();
+        let own = self.launcher.first().and_then(|program| Path::new(program).parent());
+        let run = std::env::split_paths(&searched).chain(own.map(Path::to_owned));
+        Guard::new(env, &homes_of_user(), &self.private_dirs).with_programs(run)
+    }
+}
+
+/// The homes of the user that this process runs as: the one in the system's records, and `HOME` of this process. The
+/// workload may have been given another one.
+fn homes_of_user() -> Vec<PathBuf> {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
+    let recorded = user.ok().flatten().map(|user| user.dir);
+    recorded.into_iter().chain(std::env::var_os("HOME").map(PathBuf::from)).collect()
 }
 
 /// Whether one of these paths is this one or lies below it. Paths are in the order of their components, so those below a
@@ -321,6 +355,17 @@ mod tests {
         // A folder that holds keys is refused as a whole; folders in it without keys are not.
         assert!(!guard.lets(&home.join(".m2")) && guard.lets(&home.join(".m2/repository")));
         assert!(guard.lets(&home.join(".cache/uv")) && guard.lets(&home.join("project/.claude")));
+    }
+
+    #[test]
+    fn wharf_itself_is_a_program_that_its_user_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let launcher = vec![folder.join("wharf/wharf").display().to_string()];
+        let (data, logs) = (folder.join("data"), folder.join("logs"));
+        let runtime = ProcessRuntime::new("host".to_owned(), data, logs, Vec::new(), launcher);
+        let guard = runtime.guard(&BTreeMap::new());
+        assert!(guard.is_run(&folder.join("wharf")) && !guard.is_run(&folder.join("docs")));
     }
 
     #[test]

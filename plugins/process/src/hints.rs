@@ -1,9 +1,12 @@
 //! Warnings about files that programs look for and will not find in their sandbox. Called when a workload is created, by
 //! `pin` or `validate`; it opens nothing and refuses nothing.
-use crate::package::Tool;
-use std::path::{Path, PathBuf};
+use crate::{guard::Guard, mounts, package::Tool};
+use std::{
+    cell::OnceCell,
+    path::{Path, PathBuf},
+};
 use wharf_sdk::{
-    WorkloadSpec,
+    Mount, WorkloadSpec,
     launch::{Job, Sandbox},
 };
 
@@ -55,7 +58,9 @@ pub(crate) fn of_closed_folder(spec: &WorkloadSpec, job: &Job) -> Option<String>
     let sandbox = job.sandbox.as_ref().filter(|_| spec.permission_profile.is_none())?;
     // Runs in the user's home, or as a package in a folder of its own, without having been asked for.
     let folder = spec.working_dir.as_ref().map(|_| &job.current_dir)?;
-    if is_open(sandbox, folder) || matches!(Tool::of(&spec.source, &spec.args), Ok(Some(_))) {
+    // Then the mount says what it reads and writes there, and that is told.
+    let is_mounted = || split_mounts(spec, sandbox).any(|mounted| folder.starts_with(mounted));
+    if is_open(sandbox, folder) || is_mounted() || matches!(Tool::of(&spec.source, &spec.args), Ok(Some(_))) {
         return None;
     }
     let folder_named = folder.display();
@@ -73,11 +78,83 @@ pub(crate) fn of_closed_folder(spec: &WorkloadSpec, job: &Job) -> Option<String>
     })
 }
 
-/// The paths of this machine that arguments name, each with whether it could be opened; those that are open are left out.
-/// An argument may begin with an option (`--root=PATH`).
-pub(crate) fn closed_paths(spec: &WorkloadSpec, job: &Job, private: &[PathBuf]) -> Vec<(PathBuf, bool)> {
+/// The folders that a specification mounts and that are opened in parts, without links.
+fn split_mounts(spec: &WorkloadSpec, sandbox: &Sandbox) -> impl Iterator<Item = PathBuf> {
+    let mounts = spec.mounts.iter().filter_map(|text| Mount::parse(text).ok());
+    let real = mounts.filter_map(|mount| Path::new(mount.source).canonicalize().ok());
+    real.filter(|folder| sandbox.listed.contains(folder))
+}
+
+/// A warning for each mounted folder that is opened in parts.
+pub(crate) fn of_split_mounts(spec: &WorkloadSpec, job: &Job) -> Vec<String> {
     let Some(sandbox) = &job.sandbox else { return Vec::new() };
-    let mut found: Vec<(PathBuf, bool)> = Vec::new();
+    let warning = |folder: PathBuf| {
+        format!(
+            "'{}', which is mounted, holds keys or wharf's own files: what lies in it now is opened, without keys, links and \
+             names with a dot; what its user runs (folders of PATH, what a shell reads) is read-only",
+            folder.display()
+        )
+    };
+    split_mounts(spec, sandbox).map(warning).collect()
+}
+
+/// What is known of a path that an argument names and that is closed to the workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// A mount opens it.
+    Openable,
+    /// A mount opens it, and keys with it. Nobody is asked for them.
+    OfKeys,
+    /// It is the host's own.
+    OfHost,
+    /// It holds homes, keys or files of the host's, and cannot be opened in parts.
+    TooWide,
+}
+
+impl Closed {
+    fn of(real: &Path, guard: &Guard) -> Self {
+        if guard.lies_in_hosts(real) {
+            Self::OfHost
+        } else if !mounts::can_be_opened(real, guard) {
+            Self::TooWide
+        } else if guard.is_closed(real) {
+            Self::OfKeys
+        } else {
+            Self::Openable
+        }
+    }
+
+    /// The warning about such a path. None where its user can be asked.
+    pub(crate) fn warning(self, path: &Path) -> Option<String> {
+        let path = path.display();
+        match self {
+            Self::Openable => None,
+            Self::OfKeys => Some(format!(
+                "'{path}' of the arguments is where keys and tokens are, and is closed; -v opens it by its own name, if that \
+                 is meant"
+            )),
+            Self::OfHost => {
+                Some(format!("'{path}' of the arguments is wharf's own, which no workload may have"))
+            }
+            Self::TooWide => Some(format!(
+                "'{path}' of the arguments is closed, since it holds a home, keys or files of wharf's own; open what is needed \
+                 in it with -v PATH"
+            )),
+        }
+    }
+}
+
+/// The paths of this machine that arguments name; those that are open are left out. An argument may begin with an option
+/// (`--root=PATH`).
+pub(crate) fn closed_paths(
+    spec: &WorkloadSpec,
+    job: &Job,
+    guard: impl Fn() -> Guard,
+) -> Vec<(PathBuf, Closed)> {
+    let Some(sandbox) = &job.sandbox else { return Vec::new() };
+    let mut found: Vec<(PathBuf, Closed)> = Vec::new();
+    // Most workloads name no such path, and a guard looks at hundreds.
+    let guarded = OnceCell::new();
     for argument in &spec.args {
         let value = match argument.split_once('=') {
             Some((option, value)) if option.starts_with('-') => value,
@@ -97,9 +174,8 @@ pub(crate) fn closed_paths(spec: &WorkloadSpec, job: &Job, private: &[PathBuf]) 
         if is_seen || real.parent().is_none() || found.iter().any(|(other, _)| *other == path) {
             continue;
         }
-        let mut hosts = private.iter().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
-        let is_hosts = hosts.any(|folder| real.starts_with(folder));
-        found.push((path, !is_hosts));
+        let closed = Closed::of(&real, guarded.get_or_init(&guard));
+        found.push((path, closed));
     }
     found
 }
@@ -122,4 +198,39 @@ fn cache_of_uv(job: &Job) -> Option<PathBuf> {
     let cache = told("UV_CACHE_DIR").or_else(|| told("XDG_CACHE_HOME").map(|cache| cache.join("uv")));
     let cache = cache.or_else(|| told("HOME").map(|home| home.join(".cache/uv")))?;
     Some(cache.canonicalize().unwrap_or(cache))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeMap, fs};
+
+    #[test]
+    fn nobody_is_asked_for_keys_or_for_what_would_be_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let home = folder.join("home");
+        for name in [".ssh", ".config/wharf/secrets", "docs", ".config/editor"] {
+            fs::create_dir_all(home.join(name)).unwrap();
+        }
+        let env = BTreeMap::from([("HOME".to_owned(), home.display().to_string())]);
+        let guard = Guard::new(&env, &[], &[home.join(".config/wharf")]);
+        for (path, closed) in [
+            ("docs", Closed::Openable),
+            ("", Closed::Openable),
+            (".ssh", Closed::OfKeys),
+            (".ssh/id", Closed::OfKeys),
+            (".config/editor", Closed::OfKeys),
+            (".config", Closed::TooWide),
+            (".config/wharf/secrets", Closed::OfHost),
+        ] {
+            assert_eq!(Closed::of(&home.join(path), &guard), closed, "{path}");
+        }
+        assert_eq!(Closed::of(Path::new("/"), &guard), Closed::TooWide);
+        for number in 0..100 {
+            fs::File::create(home.join(format!("file-{number}"))).unwrap();
+        }
+        assert_eq!(Closed::of(&home, &guard), Closed::TooWide, "it has too many parts");
+        assert!(Closed::Openable.warning(&home).is_none() && Closed::OfKeys.warning(&home).is_some());
+    }
 }

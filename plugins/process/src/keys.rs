@@ -226,7 +226,7 @@ const OF_KEYS_ALONE: &[&str] = &[
     ".age",
     ".local/share/keyrings",
 ];
-/// The number of entries of such a folder that are looked at; nobody has so many keys.
+/// The number of entries of a folder that are looked at; nobody has so many keys, or settings.
 const ENTRIES_MAX: usize = 4096;
 
 /// All these paths below a home, whether they exist or not.
@@ -237,8 +237,19 @@ pub(crate) fn of(home: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// The links in a home's folders of keys: for instance, a key that its owner keeps elsewhere.
 pub(crate) fn links_of(home: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = OF_KEYS_ALONE.iter().filter_map(|name| fs::read_dir(home.join(name)).ok());
-    let entries = entries.flat_map(|entries| entries.take(ENTRIES_MAX).flatten());
+    OF_KEYS_ALONE.iter().flat_map(|name| links_in(&home.join(name)))
+}
+
+/// The links in a home whose names begin with a dot, and those in its folder of settings: what they lead to is run by shells
+/// and editors, wherever their user keeps it.
+pub(crate) fn linked_settings(home: &Path) -> impl Iterator<Item = PathBuf> {
+    let is_hidden =
+        |link: &PathBuf| link.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    links_in(home).filter(is_hidden).chain(links_in(&home.join(".config")))
+}
+
+fn links_in(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().take(ENTRIES_MAX).flatten();
     let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
     links.map(|link| link.path())
 }

@@ -3,14 +3,19 @@
 //!
 //! A folder that holds keys or files of the host's, or where they would lie, is opened in parts: its entries that hold none,
 //! without links and without those whose names begin with a dot. The folder itself is not opened, so nothing is made in it:
-//! neither keys that are not there yet, nor what a shell runs (`.bashrc`). For the same reason a part with programs of `PATH`
-//! is not written.
+//! neither keys that are not there yet, nor what a shell runs (`.bashrc`). For the same reason a part with programs of `PATH`,
+//! or with settings that a link with a dot leads to (`~/dotfiles`), is not written.
 use crate::{guard::Guard, places::Places, trail::Led};
 use std::{
-    fs,
+    collections::BTreeSet,
+    fs, io,
+    os::unix::fs::FileTypeExt,
     path::{Component, Path, PathBuf},
 };
-use wharf_sdk::{Error, Measure, Mount, Result, WorkloadSpec, launch::Sandbox};
+use wharf_sdk::{
+    Error, Measure, Mount, Result, WorkloadSpec,
+    launch::{Place, Sandbox},
+};
 
 /// The field of errors about mounts.
 const FIELD: &str = "mounts";
@@ -31,6 +36,11 @@ pub(crate) struct Mounted {
 }
 
 impl Mounted {
+    /// Where the workload sees it.
+    fn place(&self) -> &Path {
+        self.at.as_ref().unwrap_or(&self.led.path)
+    }
+
     /// Whether it lets a path be read and not be written.
     pub(crate) fn protects(&self, path: &Path) -> bool {
         !self.is_written && self.at.is_none() && path.starts_with(&self.led.path)
@@ -48,23 +58,32 @@ pub(crate) fn written_source(text: &str) -> Option<&str> {
 /// One of them cannot be honoured, is the host's, does not exist, or leads elsewhere than when the workload was
 /// created.
 pub(crate) fn of(spec: &WorkloadSpec, guard: &Guard, places: &Places<'_>) -> Result<Vec<Mounted>> {
-    spec.mounts.iter().map(|text| mounted(text, guard, places)).collect()
+    let mounts: Vec<Mounted> =
+        spec.mounts.iter().map(|text| mounted(text, guard, places)).collect::<Result<_>>()?;
+    check_different(&mounts)?;
+    Ok(mounts)
+}
+
+/// Refuses two mounts at one place: only one of them could be seen there, and perhaps not the one that is read-only.
+fn check_different(mounts: &[Mounted]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    match mounts.iter().map(Mounted::place).find(|place| !seen.insert(*place)) {
+        None => Ok(()),
+        Some(twice) => Err(Error::invalid(format!("two mounts are at '{}'; leave one out", twice.display()))),
+    }
 }
 
 fn mounted(text: &str, guard: &Guard, places: &Places<'_>) -> Result<Mounted> {
+    check_source(text)?;
     let mount = Mount::parse(text)
         .map_err(|why| Error::invalid(format!("the mount '{text}' {why}; write PATH or PATH:ro")))?;
     let (name, target) = (Path::new(mount.source), Path::new(mount.target));
-    if !name.is_absolute() {
-        let message = format!(
-            "the mount '{text}' names a volume, and a plain process has none; for a folder write ./{}",
-            mount.source
-        );
-        return Err(Error::unsupported(FIELD, message));
-    }
     let Some(led) = places.led(name)? else {
-        let message = format!("'{}', which is to be opened, does not exist", mount.source);
-        return Err(Error::precondition(message));
+        let why = match fs::metadata(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => format!("cannot be reached: {error}"),
+            _ => "does not exist".to_owned(),
+        };
+        return Err(Error::precondition(format!("'{}', which is to be opened, {why}", mount.source)));
     };
     if guard.lies_in_hosts(&led.path) {
         let message =
@@ -76,6 +95,24 @@ fn mounted(text: &str, guard: &Guard, places: &Places<'_>) -> Result<Mounted> {
         check_target(text, &mount, at, places)?;
     }
     Ok(Mounted { name: name.to_owned(), led, is_written: !mount.read_only, at })
+}
+
+/// Refuses a source that is no absolute path. The commonest mistake is a name without `./`, with or without options, which is
+/// no mount at all.
+fn check_source(text: &str) -> Result<()> {
+    let source = text.split(':').next().unwrap_or_default();
+    if source.starts_with('/') {
+        return Ok(());
+    }
+    let message = format!("the mount '{text}' is refused: '{source}' is no absolute path");
+    // Only a shell and the command line know what these stand for.
+    if source.is_empty() || source.starts_with(['.', '~']) {
+        return Err(Error::invalid(message));
+    }
+    let message = format!(
+        "{message}, and a plain process has no volumes; for a folder of the current one write ./{source}"
+    );
+    Err(Error::unsupported(FIELD, message))
 }
 
 /// Refuses a place that the workload's view cannot have: nothing is made in folders of this machine for it.
@@ -123,7 +160,22 @@ pub(crate) fn open(
             );
             return Err(Error::invalid(message));
         }
+        if fs::symlink_metadata(&led.path).is_ok_and(|found| found.file_type().is_socket()) {
+            let message = format!(
+                "'{}' is a socket, and a confined process connects to no Unix socket",
+                name.display()
+            );
+            return Err(Error::unsupported(FIELD, message));
+        }
         if !guard.is_around(&led.path) {
+            // A folder of keys is opened as it is where it is named itself, and wharf's own folder may be one of its entries.
+            if guard.is_hosts(&led.path) {
+                let message = format!(
+                    "'{}' holds files of wharf's own, which no workload may have; name what else is in it",
+                    name.display()
+                );
+                return Err(Error::invalid(message));
+            }
             places.mount(name, led, *is_written, at.as_deref());
             if at.is_none() {
                 sandbox.hidden.retain(|hidden| !hidden.starts_with(&led.path));
@@ -139,12 +191,44 @@ pub(crate) fn open(
             );
             return Err(Error::invalid(message));
         };
-        // What another mount names is opened as that one says.
-        parts.retain(|(_, part)| !granted.contains(part));
+        // What another mount names is opened as that one says, and so are the parts of a folder that it names.
+        let inner = || granted.iter().filter(|path| **path != led.path && path.starts_with(&led.path));
+        parts.retain(|(_, part)| !inner().any(|path| part.starts_with(path)));
         places.held(name, led);
         split(&led.path, parts, *is_written, places, sandbox);
     }
     Ok(())
+}
+
+/// Refuses a mount at another place below which something else is shown or hidden: it would have to be made there, in a
+/// folder of this machine.
+pub(crate) fn check_nothing_below(sandbox: &Sandbox) -> Result<()> {
+    let seen = |place: &Place| place.at.clone().unwrap_or_else(|| place.path.clone());
+    let read = sandbox.read.iter().filter(|place| place.kept || place.at.is_some());
+    let hidden = sandbox.hidden.iter().filter(|folder| folder.is_dir()).cloned();
+    let all: Vec<PathBuf> = sandbox.write.iter().chain(read).map(seen).chain(hidden).collect();
+    for place in sandbox.write.iter().chain(&sandbox.read) {
+        let Some(at) = &place.at else { continue };
+        if let Some(other) = all.iter().find(|other| *other != at && other.starts_with(at)) {
+            let message = format!(
+                "'{}' cannot be shown at '{}': '{}', which is shown to the workload or hidden from it, lies there, and \
+                 nothing is made for it in folders of this machine; choose another place",
+                place.name.display(),
+                at.display(),
+                other.display()
+            );
+            return Err(Error::unsupported(FIELD, message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a mount of a path without links can be honoured, as a whole or in parts.
+pub(crate) fn can_be_opened(path: &Path, guard: &Guard) -> bool {
+    if guard.is_around(path) {
+        return guard.may_be_split(path) && parts(path, path, guard).is_some();
+    }
+    !guard.is_hosts(path)
 }
 
 /// Opens the parts of a folder that is closed as a whole, and that a workload runs in: it finds the neighbours of its
@@ -172,7 +256,10 @@ fn split(
     sandbox: &mut Sandbox,
 ) {
     for (name, path) in parts {
-        let is_written = is_written && !places.guard.holds_programs(&path);
+        // A folder with programs may have to be split, too: what lies beside them in it belongs to them.
+        let mut around = path.ancestors().take_while(|around| *around != folder);
+        let is_run = around.any(|around| places.guard.is_run(around));
+        let is_written = is_written && !is_run;
         places.part(name, &path, is_written);
     }
     sandbox.hidden.push(folder.to_owned());
@@ -228,62 +315,4 @@ fn parts(name: &Path, path: &Path, guard: &Guard) -> Option<Vec<(PathBuf, PathBu
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::trail::Trail;
-    use std::{collections::BTreeMap, os::unix::fs::symlink};
-
-    #[test]
-    fn a_folder_with_keys_has_the_parts_that_hold_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().canonicalize().unwrap();
-        for name in [".ssh", ".cache", "docs", "snap", "share/state", "share/fonts"] {
-            fs::create_dir_all(home.join(name)).unwrap();
-        }
-        fs::File::create(home.join("server.py")).unwrap();
-        symlink("docs", home.join("link")).unwrap();
-        let env = BTreeMap::from([("HOME".to_owned(), home.display().to_string())]);
-        let guard = Guard::new(&env, &[], &[home.join("share/state")]);
-        let mut found: Vec<_> =
-            parts(&home, &home, &guard).unwrap().into_iter().map(|(_, path)| path).collect();
-        found.sort();
-        assert_eq!(found, ["docs", "server.py", "share/fonts"].map(|name| home.join(name)));
-        for number in 0..PARTS_MAX {
-            fs::File::create(home.join(format!("file-{number}"))).unwrap();
-        }
-        assert!(parts(&home, &home, &guard).is_none(), "each part costs a descriptor");
-    }
-
-    #[test]
-    fn a_part_with_programs_that_its_user_runs_is_not_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().canonicalize().unwrap();
-        for name in ["bin", "go/bin", "docs"] {
-            fs::create_dir_all(home.join(name)).unwrap();
-        }
-        let path = format!("{0}/bin:{0}/go/bin:/usr/bin", home.display());
-        let env = [("HOME".to_owned(), home.display().to_string()), ("PATH".to_owned(), path)].into();
-        let (guard, trail) = (Guard::new(&env, &[], &[]), Trail::new(Vec::new()));
-        let mut places = Places::new(&trail, &guard, "demo", None);
-        let led = trail.lead(&home).unwrap();
-        let mount =
-            |led: &Led| Mounted { name: led.path.clone(), led: led.clone(), is_written: true, at: None };
-        let mut sandbox = Sandbox::default();
-        open(&[mount(&led)], Vec::new(), &guard, &mut places, &mut sandbox).unwrap();
-        let (read, written) = places.settle().unwrap();
-        let mut read: Vec<_> = read.into_iter().map(|place| place.path).collect();
-        read.sort();
-        assert_eq!(read, ["bin", "go"].map(|name| home.join(name)));
-        assert_eq!(written.into_iter().map(|place| place.path).collect::<Vec<_>>(), [home.join("docs")]);
-        assert!(sandbox.hidden.contains(&home) && sandbox.listed.contains(&home));
-        assert!(
-            places.pins().paths.contains_key(home.to_str().unwrap()),
-            "its name must lead there later, too"
-        );
-        // Named itself it is.
-        let mut places = Places::new(&trail, &guard, "demo", None);
-        let bin = trail.lead(&home.join("bin")).unwrap();
-        open(&[mount(&bin)], Vec::new(), &guard, &mut places, &mut sandbox).unwrap();
-        assert_eq!(places.settle().unwrap().1.len(), 1);
-    }
-}
+mod tests;

@@ -220,6 +220,7 @@ impl Running<'_> {
 
     fn finish(&self, mut sandbox: Sandbox, places: &Places<'_>) -> Result<(Sandbox, Pins)> {
         (sandbox.read, sandbox.write) = places.settle()?;
+        mounts::check_nothing_below(&sandbox)?;
         Ok((sandbox, places.pins()))
     }
 

@@ -93,8 +93,8 @@ impl ProcessRuntime {
     /// Warns about a workload that is being created. Before its user is asked about a closed path the host asks for the
     /// workload's pins, and once more for its creation: what has been said is not said again.
     fn warn(&self, spec: &WorkloadSpec, job: &Job, others: Vec<String>) {
-        let hints = hints::of(job).into_iter().chain(hints::of_closed_folder(spec, job)).chain(others);
-        let hints: Vec<String> = hints.collect();
+        let hints = hints::of(job).into_iter().chain(hints::of_closed_folder(spec, job));
+        let hints: Vec<String> = hints.chain(hints::of_split_mounts(spec, job)).chain(others).collect();
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         let known = if warned.0 == spec.name { &warned.1[..] } else { &[][..] };
         hints.iter().filter(|hint| !known.contains(hint)).for_each(|hint| tracing::warn!("{hint}"));
@@ -289,17 +289,16 @@ impl Pin for ProcessRuntime {
         // A job is made for it, so all that `validate` and `deploy` refuse is refused here, too.
         let (job, mut pins) = self.job_and_pins(&spec)?;
         pins.search_path = Some(search_path);
-        let mut of_hosts = Vec::new();
-        for (path, can_be_opened) in hints::closed_paths(&spec, &job, &self.private_dirs) {
+        let mut warnings = Vec::new();
+        for (path, closed) in hints::closed_paths(&spec, &job, || self.guard(&job.env)) {
+            let warning = closed.warning(&path);
             let path = path.display().to_string();
-            if !can_be_opened {
-                of_hosts
-                    .push(format!("'{path}' of the arguments is wharf's own, which no workload may have"));
-            } else if !path.contains(':') {
+            if warning.is_none() && !path.contains(':') {
                 pins.closed.push(path);
             }
+            warnings.extend(warning);
         }
-        self.warn(&spec, &job, of_hosts);
+        self.warn(&spec, &job, warnings);
         Ok(pins)
     }
 }

@@ -52,7 +52,9 @@ impl Trail {
 
     /// Resolves a name. None if it leads nowhere, or cannot be reached.
     pub(crate) fn lead(&self, name: &Path) -> Option<Led> {
-        let (Some(folder), Some(last)) = (name.parent(), name.file_name()) else { return self.follow(name) };
+        let (Some(folder), Some(last)) = (name.parent(), name.file_name()) else {
+            return self.follow(name, true);
+        };
         let folder = self.folder(folder)?;
         let entry = folder.path.join(last);
         match self.target(&entry).ok()? {
@@ -60,8 +62,14 @@ impl Trail {
                 let is_fixed = folder.is_fixed && self.is_fixed(&folder.path);
                 Some(Led { path: entry, is_fixed, links: folder.links })
             }
-            Some(_) => self.follow(name),
+            Some(_) => self.follow(name, true),
         }
+    }
+
+    /// The same for a name that may lead nowhere yet: where the file will lie, also at the end of a link. None if links lead
+    /// in a circle.
+    pub(crate) fn lead_to_be(&self, name: &Path) -> Option<Led> {
+        self.lead(name).or_else(|| self.follow(name, false))
     }
 
     /// The same for a folder of names.
@@ -74,13 +82,16 @@ impl Trail {
         led
     }
 
-    /// The same, from the root on and link by link.
-    fn follow(&self, name: &Path) -> Option<Led> {
+    /// The same, from the root on and link by link. If the path need not exist, what does not is taken for no link.
+    fn follow(&self, name: &Path, must_exist: bool) -> Option<Led> {
         let (mut is_fixed, mut links) = (true, Vec::new());
         let led = files::follow(name, |entry| {
             let is_entry_fixed = entry.parent().is_none_or(|folder| self.is_fixed(folder));
             is_fixed &= is_entry_fixed;
-            let target = self.target(entry)?;
+            let target = match self.target(entry) {
+                Err(_) if !must_exist => None,
+                target => target?,
+            };
             if target.is_some() && !is_entry_fixed {
                 links.push(entry.to_owned());
             }
@@ -135,6 +146,16 @@ mod tests {
         for nowhere in ["self", "none", "none/below", "self/below"] {
             assert_eq!(trail.lead(&folder.join(nowhere)), None, "{nowhere}");
         }
+        // Where it will lie.
+        symlink("a/up/later", folder.join("dangling")).unwrap();
+        for (name, path) in
+            [("none/below", "none/below"), ("dangling", "a/later"), ("dangling/x", "a/later/x")]
+        {
+            let led = trail.lead_to_be(&folder.join(name)).unwrap();
+            assert_eq!(led.path, folder.join(path), "{name}");
+            assert_eq!(led.links.contains(&folder.join("a/up")), name.starts_with("dangling"));
+        }
+        assert_eq!(trail.lead_to_be(&folder.join("self")), None);
         // What is known of a folder holds for each name in it, and a link in it is followed all the same.
         let known = Trail::new(Vec::new());
         symlink("b", folder.join("a/link")).unwrap();
@@ -152,7 +173,7 @@ mod tests {
                 (&folder.join(path), false, &links),
                 "{name:?}"
             );
-            assert_eq!(Trail::new(Vec::new()).follow(&name), Some(led), "{name:?}");
+            assert_eq!(Trail::new(Vec::new()).follow(&name, true), Some(led), "{name:?}");
         }
         let of_system = trail.lead(Path::new("/usr/bin/env")).unwrap();
         assert!(of_system.is_fixed && of_system.links.is_empty(), "{of_system:?}");

@@ -34,11 +34,13 @@ impl<'a> Mount<'a> {
         let (Some(source), Some(target)) = (parts.next(), parts.next()) else {
             return Err("has no place in the workload");
         };
-        let (mut read_only, mut relabel) = (false, None);
+        let (mut access, mut relabel) = (None, None);
         for option in parts.next().into_iter().flat_map(|options| options.split(',')) {
             match option {
-                "rw" => read_only = false,
-                "ro" => read_only = true,
+                "rw" | "ro" if access.is_some_and(|access| access != option) => {
+                    return Err("has both 'ro' and 'rw'");
+                }
+                "rw" | "ro" => access = Some(option),
                 "z" => relabel = Some(Relabel::Shared),
                 "Z" => relabel = Some(Relabel::Private),
                 _ => return Err("has an option that is not known"),
@@ -47,7 +49,7 @@ impl<'a> Mount<'a> {
         if parts.next().is_some() || !Path::new(target).is_absolute() {
             return Err("does not end with an absolute path");
         }
-        Ok(Self { source, target, read_only, relabel })
+        Ok(Self { source, target, read_only: access == Some("ro"), relabel })
     }
 }
 
@@ -59,6 +61,7 @@ mod tests {
     fn a_mount_has_a_source_a_place_and_perhaps_an_option() {
         let mount = |source, target, read_only| Ok(Mount { source, target, read_only, relabel: None });
         assert_eq!(Mount::parse("/srv:/data"), mount("/srv", "/data", false));
+        assert_eq!(Mount::parse("/srv:/data:rw"), mount("/srv", "/data", false));
         assert_eq!(Mount::parse("claim:/data:ro"), mount("claim", "/data", true));
         let labelled = |text| Mount::parse(text).unwrap().relabel;
         assert_eq!(labelled("/srv:/data:z"), Some(Relabel::Shared));
@@ -66,6 +69,8 @@ mod tests {
         for (text, why) in [
             ("/srv", "place"),
             ("/srv:/data:rx", "option"),
+            ("/srv:/data:ro,rw", "both"),
+            ("/srv:/data:rw,z,ro", "both"),
             ("/srv:data", "absolute"),
             ("/srv:/data:ro:rw", "absolute"),
         ] {

@@ -2,6 +2,7 @@
 mod bare;
 mod caches;
 mod clearing;
+mod closed_paths;
 mod exchanged;
 mod git;
 mod kept;

@@ -19,6 +19,7 @@ use std::{
     ffi::{CStr, OsString},
     fs::{self, DirBuilder, File},
     io,
+    ops::Bound,
     os::{
         fd::OwnedFd,
         unix::{
@@ -87,6 +88,8 @@ pub(crate) fn arrange(spec: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
             actions.insert(path.to_owned(), shown);
         }
     }
+    let elsewhere = spec.places.iter().filter_map(|seen| seen.place.at.as_deref());
+    elsewhere.into_iter().try_for_each(|at| check_nothing_below(&actions, at))?;
     let current_dir = paths.real(&spec.current_dir);
     for (path, action) in &actions {
         settle(&actions, path, action)
@@ -118,6 +121,21 @@ fn check_place(actions: &BTreeMap<PathBuf, MountAction>, at: &Path) -> Result<()
         return Ok(());
     }
     Err(format!("'{}' does not exist, and cannot be made for the workload alone", at.display()).into())
+}
+
+/// Fails if something is shown or hidden below a place where something else is shown: it would have to be made there, in a
+/// folder of this machine.
+fn check_nothing_below(actions: &BTreeMap<PathBuf, MountAction>, at: &Path) -> Result<(), String> {
+    // Paths are in the order of their components, so those below a path follow it.
+    let mut after = actions.range::<Path, _>((Bound::Excluded(at), Bound::Unbounded));
+    match after.next().filter(|(path, _)| path.starts_with(at)) {
+        None => Ok(()),
+        Some((path, _)) => Err(format!(
+            "'{}', which is shown or hidden as well, lies in '{}', and nothing is made there for it",
+            path.display(),
+            at.display()
+        )),
+    }
 }
 
 /// Mounts every folder onto itself that lies between a read-only place and the writable place around it. Without that, the
@@ -343,6 +361,19 @@ mod tests {
         assert_eq!(path, Path::new("/a b"));
         assert_eq!(flags, MountFlags::NOSUID | MountFlags::NOATIME);
         assert!(parse(b"").is_none());
+    }
+
+    #[test]
+    fn nothing_is_made_below_a_place_where_something_else_is_shown() {
+        let actions: BTreeMap<PathBuf, MountAction> =
+            ["/home/me/x", "/tmp"].map(|path| (PathBuf::from(path), MountAction::Private)).into();
+        for at in ["/home", "/home/me", "/"] {
+            let why = check_nothing_below(&actions, Path::new(at)).unwrap_err();
+            assert!(why.contains("'/home/me/x'"), "{at}: {why}");
+        }
+        for at in ["/home/me/x", "/home/me/x/y", "/home/m", "/srv", "/tmp", "/usr"] {
+            assert_eq!(check_nothing_below(&actions, Path::new(at)), Ok(()), "{at}");
+        }
     }
 
     #[test]

@@ -1,48 +1,14 @@
-//! What is opened with `-v`, what stays closed below it, and what is told about paths that are closed.
+//! What is opened with `-v`, and what stays closed below it.
 use super::{
-    assert_all, attempts,
-    caches::{evil_tool, with_tools},
-    file, hosts,
+    assert_all, attempts, file, hosts,
     paths::{all_hosts, assert_refused, exchange, folder},
     try_to_run,
 };
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, symlink};
-use std::process::{Command, Stdio};
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::{fs, fs::File};
 use wharf_tests::host::{Host, Said, built, demo_server};
-
-/// Runs a command in the home of the host's user.
-fn run_at_home(host: &Host, args: &[&str]) -> Said {
-    Said::of(&host.command(args).current_dir(host.path("home")).output().unwrap())
-}
-
-/// A server that takes any arguments.
-fn any_arguments(host: &Host) -> String {
-    host.script("server", &format!("exec {}", demo_server()))
-}
-
-/// Runs a command on a terminal, where its user types this answer; returns what the terminal shows, and whether it
-/// succeeded. Its result goes elsewhere.
-fn on_terminal(mut command: Command, answer: &str) -> (String, bool) {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let path = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
-    let flags = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
-    let theirs = File::options().read(true).write(true).custom_flags(flags).open(path).unwrap();
-    command.stdin(theirs.try_clone().unwrap()).stdout(Stdio::null()).stderr(theirs);
-    let mut child = command.spawn().unwrap();
-    // Its descriptors of the other end must be closed here for the reading to end.
-    drop(command);
-    let mut ours = File::from(ours);
-    ours.write_all(answer.as_bytes()).unwrap();
-    let mut text = Vec::new();
-    // Linux reports the end of a terminal as EIO.
-    let _ = ours.read_to_end(&mut text);
-    (String::from_utf8_lossy(&text).into_owned(), child.wait().unwrap().success())
-}
 
 #[test]
 fn a_mounted_path_is_written_and_one_that_is_read_only_is_not() {
@@ -121,20 +87,58 @@ fn a_mount_at_another_place_is_seen_there_or_refused_by_name() {
 }
 
 #[test]
+fn nothing_is_made_below_a_place_where_a_mount_shows_something_else() {
+    for host in hosts() {
+        let (fake, docs) = (folder(&host, "fake"), folder(&host, "home/docs"));
+        let home = host.path("home").display().to_string();
+        let above = host.work().parent().unwrap().display().to_string();
+        for options in [
+            ["-v", &format!("{fake}:{home}"), "-v", &docs],
+            ["-v", &format!("{fake}:{home}:ro"), "-v", &docs],
+            ["-v", &format!("{fake}:{above}"), "-v", &format!("{docs}:ro")],
+            ["-v", &format!("{fake}:/tmp/x"), "-v", &format!("{docs}:/tmp/x/y")],
+        ] {
+            let said = host.wharf(&[&["run"][..], &options, &[&demo_server()]].concat());
+            assert!(said.code != 0 && said.stderr.contains("choose another place"), "{options:?}: {said:?}");
+            assert_eq!(fs::read_dir(&fake).unwrap().count(), 0, "{options:?}");
+        }
+    }
+}
+
+#[test]
 fn a_mount_that_makes_no_sense_is_refused_before_anything_is_made() {
     let host = Host::new();
     let state = host.path("state").display().to_string();
+    let socket = host.path("home/socket").display().to_string();
+    let _listener = UnixListener::bind(&socket).unwrap();
     for (volume, named) in [
         ("/no/such/folder:ro", "does not exist"),
-        ("data:/data", "a plain process has none"),
+        ("data:/data", "a plain process has no volumes; for a folder of the current one write ./data"),
+        ("data", "write ./data"),
+        ("data/sub:ro", "write ./data/sub"),
         ("/usr:/etc/../x", "without links and dots"),
         (&state, "files of wharf's own"),
         ("/", "files of wharf's own"),
+        ("/usr:ro,rw", "both 'ro' and 'rw'"),
+        (&socket, "is a socket"),
     ] {
         let said = host.wharf(&["run", "-v", volume, &demo_server()]);
         assert!(said.code != 0 && said.stderr.contains(named), "{volume}: {said:?}");
     }
+    let said = host.wharf(&["run", "-v", "/usr:ro", "-v", "/usr", &demo_server()]);
+    assert!(said.code != 0 && said.stderr.contains("two mounts are at '/usr'"), "{said:?}");
     assert_eq!(host.list(), Vec::<serde_json::Value>::new());
+}
+
+#[test]
+fn a_path_that_its_user_cannot_reach_is_told_so() {
+    for host in hosts().into_iter().filter(|host| host.user().is_some()) {
+        let hidden = file(&host, "hidden/docs/paper");
+        fs::set_permissions(host.path("hidden"), fs::Permissions::from_mode(0o000)).unwrap();
+        let said = host.wharf(&["run", "-v", &hidden, &demo_server()]);
+        assert!(said.code != 0 && said.stderr.contains("cannot be reached"), "{said:?}");
+        assert!(!said.stderr.contains("does not exist"), "{said:?}");
+    }
 }
 
 #[test]
@@ -202,6 +206,58 @@ fn keys_below_a_mount_stay_closed_unless_they_are_mounted_themselves() {
 }
 
 #[test]
+fn programs_that_a_user_runs_are_not_made_below_a_mounted_home_whatever_path_the_workload_has() {
+    for host in all_hosts() {
+        let (tool, paper) = (file(&host, "home/bin/tool"), file(&host, "home/docs/paper"));
+        let later = folder(&host, "home/later");
+        let home = host.path("home").display().to_string();
+        let (planted, new) = (format!("{later}/bin"), format!("{home}/docs/new"));
+        let text = format!(
+            "{} cut '{tool}' create '{planted}' create '{new}' >&2\nexec {}",
+            built("wharf-escape").display(),
+            demo_server()
+        );
+        let server = host.script("tries", &text);
+        let mut command =
+            host.command(&["run", "--name", "tries", "-e", "PATH=/usr/bin:/bin", "-v", &home, &server]);
+        let known = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, path)| path).unwrap();
+        let path = format!("{}:{home}/bin:{planted}", known.to_str().unwrap());
+        let said = Said::of(&command.env("PATH", path).output().unwrap());
+        assert_eq!(said.code, 0, "{said:?}");
+        let logs = host.ok(&["logs", "tries"]);
+        assert_all(&logs, false, &["cut", &tool, "create", &planted]);
+        assert_all(&logs, true, &["create", &new]);
+        assert_eq!(fs::read_to_string(&tool).unwrap(), "the contents of a file");
+        assert!(!fs::exists(&planted).unwrap() && fs::exists(&new).unwrap() && fs::exists(&paper).unwrap());
+    }
+}
+
+#[test]
+fn what_a_shell_runs_is_not_written_below_a_mounted_home_where_a_link_leads_to_it() {
+    for host in all_hosts() {
+        let (settings, paper) = (file(&host, "home/dotfiles/bashrc"), file(&host, "home/docs/paper"));
+        let later = folder(&host, "home/later");
+        let home = host.path("home").display().to_string();
+        symlink("dotfiles/bashrc", host.path("home/.bashrc")).unwrap();
+        symlink("later/profile", host.path("home/.profile")).unwrap();
+        host.own();
+        let (planted, new) = (format!("{later}/profile"), format!("{home}/docs/new"));
+        let over = format!("{paper}:{settings}");
+        let closed = ["cut", &settings, "create", &settings, "rename", &over, "create", &planted];
+        let open = ["read", &settings, "create", &new];
+        let said = attempts(&host, &["-v", &home], &[&closed[..], &open].concat());
+        assert_all(&said, false, &closed);
+        assert_all(&said, true, &open);
+        assert_eq!(fs::read_to_string(&settings).unwrap(), "the contents of a file");
+        assert!(!fs::exists(&planted).unwrap() && fs::exists(&new).unwrap());
+        // Named itself it is.
+        let dotfiles = format!("{home}/dotfiles");
+        let said = attempts(&host, &["-v", &home, "-v", &dotfiles], &["cut", &settings]);
+        assert_all(&said, true, &["cut", &settings]);
+    }
+}
+
+#[test]
 fn a_folder_that_holds_wharfs_own_folders_is_mounted_without_them() {
     for host in all_hosts() {
         let (token, paper) = (file(&host, "config/secrets/token"), file(&host, "home/docs/paper"));
@@ -218,116 +274,36 @@ fn a_folder_that_holds_wharfs_own_folders_is_mounted_without_them() {
         assert_all(&said, true, &open);
         assert!(planted.iter().all(|path| !fs::exists(path).unwrap()), "it was planted");
         assert!(fs::exists(&new).unwrap(), "it is not in the folder itself");
+        // A folder in it that is opened in parts as well is opened as it is named.
+        let (read_only, newer) = (format!("{folder}/home:ro"), format!("{folder}/home/docs/newer"));
+        let said = attempts(&host, &["-v", &folder, "-v", &read_only], &["read", &paper, "create", &newer]);
+        assert_all(&said, true, &["read", &paper]);
+        assert_all(&said, false, &["create", &newer]);
+        assert!(!fs::exists(&newer).unwrap());
     }
 }
 
 #[test]
-fn a_path_in_an_argument_that_is_closed_is_told_before_the_start_with_the_option_that_opens_it() {
+fn a_folder_of_keys_that_holds_wharfs_own_folder_is_refused_even_by_its_name() {
     let host = Host::new();
-    file(&host, "home/docs/paper");
-    let docs = host.path("home/docs").display().to_string();
-    let option = format!("-v {docs}:ro");
-    let server = any_arguments(&host);
-    for argument in [docs.clone(), format!("--root={docs}"), "~/docs".to_owned(), "../home/docs".to_owned()] {
-        let said = host.wharf(&["run", "--name", "told", &server, &argument]);
-        assert!(said.code == 0 && said.stderr.contains(&option), "{argument}: {said:?}");
-        host.ok(&["rm", "told"]);
+    let token = file(&host, "home/.config/wharf/secrets/token");
+    file(&host, "home/.config/editor/init");
+    let (config, editor) = (host.path("home/.config"), host.path("home/.config/editor"));
+    for volume in [config.display().to_string(), format!("{}:ro", config.display())] {
+        let mut command = host.command(&["run", "--name", "config", "-v", &volume, &demo_server()]);
+        command.env("WHARF_CONFIG_DIR", config.join("wharf"));
+        let said = Said::of(&command.output().unwrap());
+        assert!(said.code != 0 && said.stderr.contains("files of wharf's own"), "{volume}: {said:?}");
     }
-    let said = host.wharf(&["run", "--name", "open", "-v", &docs, &server, &docs]);
-    assert!(said.code == 0 && !said.stderr.contains("closed"), "{said:?}");
-    let said = host.wharf(&["run", "--name", "here", &server, ".", "/usr", "/no/such/path", "docs"]);
-    assert!(said.code == 0 && !said.stderr.contains("closed"), "{said:?}");
-    // If the server does not get ready, this may be why.
-    let server = host.script("fails", "echo no such folder >&2; exit 1");
-    let said = host.wharf(&["run", "--restart", "no", &server, &docs]);
-    let hint = format!("hint: '{docs}' is closed to the server; to open it: {option}");
-    assert!(said.code != 0 && said.stderr.contains(&hint), "{said:?}");
-}
-
-#[test]
-fn on_a_terminal_a_closed_path_is_asked_for_and_opened_as_its_user_says() {
-    let host = Host::new();
-    file(&host, "home/docs/paper");
-    let docs = host.path("home/docs").display().to_string();
-    let server = any_arguments(&host);
-    let volumes = |options: &str| serde_json::json!([format!("{docs}:{docs}{options}")]);
-    for (answer, recorded) in [
-        ("r\n", volumes(":ro")),
-        ("w\n", volumes("")),
-        ("n\n", serde_json::Value::Null),
-        ("\n", serde_json::Value::Null),
-    ] {
-        let command = host.command(&["run", "--name", "asked", &server, &docs]);
-        let (said, succeeded) = on_terminal(command, answer);
-        assert!(succeeded && said.contains("Open it to read [r]"), "{answer:?}: {said}");
-        assert!(!said.contains("to open it: -v"), "it was asked: {said}");
-        assert_eq!(host.run_config("asked")["volumes"], recorded, "{answer:?}");
-        host.ok(&["rm", "asked"]);
-    }
-    // What is told besides is told once.
-    let elsewhere = folder(&host, "elsewhere");
-    let mut command = host.command(&["run", "--name", "asked", &server, &elsewhere]);
-    command.current_dir(host.path("home"));
-    let (said, _) = on_terminal(command, "n\n");
-    assert!(said.contains("Open it to read [r]"), "{said}");
-    assert_eq!(said.matches("which it runs in").count(), 1, "{said}");
-}
-
-#[test]
-fn a_server_that_is_run_from_a_home_is_told_so_and_reads_what_lies_there_openly() {
-    let bare = hosts().into_iter().map(|host| (host.without_namespaces(), false));
-    for (host, has_namespaces) in hosts().into_iter().map(|host| (host, true)).chain(bare) {
-        let (key, settings) = (file(&host, "home/.ssh/id_ed25519"), file(&host, "home/.profile"));
-        let paper = file(&host, "home/docs/paper");
-        let home = host.path("home").display().to_string();
-        let (new, planted) = (format!("{home}/docs/new"), format!("{home}/new"));
-        let closed = ["read", &key, "read", &settings, "create", &new, "create", &planted];
-        let open = ["read", &paper];
-        let tried: Vec<String> =
-            [&closed[..], &open, &["list", &home]].concat().iter().map(|part| format!("'{part}'")).collect();
-        let text =
-            format!("{} {} >&2\nexec {}", built("wharf-escape").display(), tried.join(" "), demo_server());
-        let server = host.script("tries", &text);
-        let said = run_at_home(&host, &["run", "--name", "tries", &server]);
-        assert!(said.code == 0 && said.stderr.contains(&format!("'{home}', which it runs in")), "{said:?}");
-        assert!(said.stderr.contains("-v PATH"), "{said:?}");
-        let logs = host.ok(&["logs", "tries"]);
-        assert_all(&logs, false, &closed);
-        assert_all(&logs, true, &open);
-        assert_all(&logs, has_namespaces, &["list", &home]);
-        assert!(!fs::exists(&new).unwrap() && !fs::exists(&planted).unwrap(), "it is in the home itself");
-        // Elsewhere there is nothing to tell.
-        let said = host.wharf(&["run", "--name", "elsewhere", &demo_server()]);
-        assert!(said.code == 0 && !said.stderr.contains("which it runs in"), "{said:?}");
-    }
-}
-
-#[test]
-fn a_package_that_is_run_from_a_home_gets_nothing_of_it_without_a_word() {
-    for host in hosts() {
-        evil_tool(&host, "npx");
-        let paper = file(&host, "home/docs/paper");
-        let attempts = format!("ATTEMPTS=read {paper}");
-        let mut command = host.command(&["run", "--name", "package", "-e", &attempts, "npx", "-y", "pkg"]);
-        command.current_dir(host.path("home"));
-        let said = Said::of(&with_tools(&host, command).output().unwrap());
-        assert!(said.code == 0 && !said.stderr.contains("which it runs in"), "{said:?}");
-        assert_all(&host.ok(&["logs", "package"]), false, &["read", &paper]);
-        host.ok(&["rm", "package"]);
-    }
-}
-
-#[test]
-fn a_dot_among_the_arguments_of_a_package_is_the_folder_that_its_user_is_in() {
-    let host = Host::new();
-    evil_tool(&host, "npx");
-    file(&host, "home/docs/paper");
-    let docs = host.path("home/docs").display().to_string();
-    for (folder, argument) in [("home/docs", "."), ("home", "./docs"), ("work", "../home/docs")] {
-        let mut command = host.command(&["run", "--name", "package", "npx://pkg", argument]);
-        command.current_dir(host.path(folder));
-        let said = Said::of(&with_tools(&host, command).output().unwrap());
-        assert!(said.code == 0 && said.stderr.contains(&format!("-v {docs}:ro")), "{argument}: {said:?}");
-        host.ok(&["rm", "package"]);
-    }
+    let init = editor.join("init").display().to_string();
+    let tried = ["read", &token, "read", &init].map(|part| format!("'{part}'")).join(" ");
+    let text = format!("{} {tried} >&2\nexec {}", built("wharf-escape").display(), demo_server());
+    let server = host.script("tries", &text);
+    let volume = format!("{}:ro", editor.display());
+    let mut command = host.command(&["run", "--name", "editor", "-v", &volume, &server]);
+    let said = Said::of(&command.env("WHARF_CONFIG_DIR", config.join("wharf")).output().unwrap());
+    assert_eq!(said.code, 0, "{said:?}");
+    let logs = host.ok(&["logs", "editor"]);
+    assert_all(&logs, false, &["read", &token]);
+    assert_all(&logs, true, &["read", &init]);
 }
