@@ -1,7 +1,7 @@
 //! [`Guard`]: the files that a workload must not get as a part of something else: homes, keys, the host's own files, and
 //! folders that everybody uses. [`crate::places`] asks it about each name, [`crate::permission_profile`] about the names in
 //! a profile.
-use crate::{devices::DEVICES, environment::SEARCH_PATH, keys, runtime::ProcessRuntime, trail::Trail};
+use crate::{devices::DEVICES, environment::SEARCH_PATH, keys, trail::Trail};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
@@ -38,6 +38,16 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
+    /// The files that a workload with this environment must not get as a part of something else; `launcher` is the command
+    /// that starts it, `host` are the host's own folders. The workload may have been given another `PATH` than the one by
+    /// which its user runs programs; wharf itself is run, too.
+    pub(crate) fn of_workload(env: &BTreeMap<String, String>, launcher: &[String], host: &[PathBuf]) -> Self {
+        let searched = std::env::var_os(SEARCH_PATH).unwrap_or_default();
+        let own = launcher.first().and_then(|program| Path::new(program).parent());
+        let run = std::env::split_paths(&searched).chain(own.map(Path::to_owned));
+        Self::new(env, &homes_of_user(), host).with_programs(run)
+    }
+
     /// `users` are the user's own homes, `env` is the workload's environment.
     pub(crate) fn new(env: &BTreeMap<String, String>, users: &[PathBuf], host: &[PathBuf]) -> Self {
         let trail = Trail::new(Vec::new());
@@ -185,17 +195,6 @@ impl Guard {
     /// not naming the keys that it leads to.
     fn is_named(&self, key: &Path, name: &Path) -> bool {
         self.keys.iter().filter(|(_, other)| other == key).any(|(called, _)| name.starts_with(called))
-    }
-}
-
-impl ProcessRuntime {
-    /// The files that a workload with this environment must not get as a part of something else. The workload may have been
-    /// given another `PATH` than the one by which its user runs programs; wharf itself is run, too.
-    pub(crate) fn guard(&self, env: &BTreeMap<String, String>) -> Guard {
-        let searched = std::env::var_os(SEARCH_PATH).unwrap_or_default();
-        let own = self.launcher.first().and_then(|program| Path::new(program).parent());
-        let run = std::env::split_paths(&searched).chain(own.map(Path::to_owned));
-        Guard::new(env, &homes_of_user(), &self.private_dirs).with_programs(run)
     }
 }
 
@@ -361,10 +360,8 @@ mod tests {
     fn wharf_itself_is_a_program_that_its_user_runs() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
-        let launcher = vec![folder.join("wharf/wharf").display().to_string()];
-        let (data, logs) = (folder.join("data"), folder.join("logs"));
-        let runtime = ProcessRuntime::new("host".to_owned(), data, logs, Vec::new(), launcher);
-        let guard = runtime.guard(&BTreeMap::new());
+        let launcher = [folder.join("wharf/wharf").display().to_string()];
+        let guard = Guard::of_workload(&BTreeMap::new(), &launcher, &[]);
         assert!(guard.is_run(&folder.join("wharf")) && !guard.is_run(&folder.join("docs")));
     }
 

@@ -3,6 +3,7 @@ use crate::{
     child::{Child, Phase, failure},
     command::missing_interpreter,
     environment::SEARCH_PATH,
+    guard::Guard,
     handle::HandleData,
     hints, logs,
     namespaces::shares_instead,
@@ -11,7 +12,7 @@ use crate::{
 };
 use rustix::io::Errno;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -54,6 +55,11 @@ pub(crate) struct ProcessRuntime {
 const GIVEN_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl ProcessRuntime {
+    /// The files that a workload with this environment must not get as a part of something else.
+    pub(crate) fn guard(&self, env: &BTreeMap<String, String>) -> Guard {
+        Guard::of_workload(env, &self.launcher, &self.private_dirs)
+    }
+
     pub(crate) fn new(
         host_id: String,
         data_dir: PathBuf,

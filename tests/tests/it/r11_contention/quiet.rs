@@ -2,8 +2,9 @@
 use super::setup::{Setup, server};
 use serde_json::{Value, json};
 use std::fs;
+use std::time::{Duration, Instant};
 use wharf_tests::engine::{Object, State};
-use wharf_tests::host::{Host, eventually, runs};
+use wharf_tests::host::{EVENT_WAIT, Host, runs};
 
 /// Makes the RunConfig look as if an older version had written it: without an owner.
 pub(super) fn strip_owner(host: &Host, name: &str) {
@@ -59,27 +60,39 @@ pub(super) fn check(setup: &Setup) {
     expected.sort_unstable();
     assert_eq!(files("state/runconfigs"), expected);
     assert_eq!(files("state/statuses"), expected);
-    let (mut processes, mut objects) = (Vec::new(), Vec::new());
-    for row in &rows {
-        let (pids, object) = check_one(setup, row);
-        processes.extend(pids);
-        objects.extend(object);
-    }
-    // A supervisor of a workload that was forgotten or removed, and what that had begun, may be ending just now.
-    let forgotten =
-        || host.list().iter().any(|row| row["orphan"] == true && row["runtime_name"] == "process");
-    let is_known = |pid: &i32| processes.contains(pid);
-    eventually("no process runs that no record knows", || {
-        host.processes().iter().all(is_known) || forgotten()
-    });
+    let objects: Vec<_> = rows.iter().filter_map(|row| check_one(setup, row)).collect();
+    no_ghosts(host);
     // The leftovers of `rm --forget` are orphans, and nothing else is.
     for (_, object) in setup.objects().into_iter().filter(|(_, object)| !objects.contains(&object.id)) {
         assert!(orphans.iter().any(|row| row["uid"] == object.uid), "nobody knows {object:?}: {orphans:?}");
     }
 }
 
-/// A record agrees with its row, its RunConfig and its runtime; its processes and its object.
-fn check_one(setup: &Setup, row: &Value) -> (Vec<i32>, Option<String>) {
+/// No process runs without a record, unless it was forgotten. What a supervisor that was told to end had begun may be ending
+/// just now.
+fn no_ghosts(host: &Host) {
+    let until = Instant::now() + EVENT_WAIT;
+    loop {
+        let (rows, orphans) = rows(host);
+        if orphans.iter().any(|row| row["runtime_name"] == "process") {
+            return;
+        }
+        let known: Vec<i32> =
+            rows.iter().flat_map(|row| processes_of(&host.record(row["name"].as_str().unwrap()))).collect();
+        let ghosts: Vec<_> = host.processes().into_iter().filter(|pid| !known.contains(pid)).collect();
+        if ghosts.is_empty() {
+            return;
+        }
+        let command =
+            |pid: &i32| fs::read_to_string(format!("/proc/{pid}/cmdline")).map(|it| it.replace('\0', " "));
+        let told: Vec<_> = ghosts.iter().map(|pid| (pid, command(pid))).collect();
+        assert!(Instant::now() < until, "no record knows {told:?}; {rows:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A record agrees with its row, its RunConfig and its runtime; its object.
+fn check_one(setup: &Setup, row: &Value) -> Option<String> {
     let name = row["name"].as_str().unwrap();
     let (record, config) = (setup.host.record(name), setup.host.run_config(name));
     assert_eq!((&record["status"], &record["uid"]), (&row["status"], &config["uid"]), "{row} {record}");
@@ -98,7 +111,7 @@ fn check_one(setup: &Setup, row: &Value) -> (Vec<i32>, Option<String>) {
         let runs = object.as_ref().is_some_and(|object| object.state == State::Running);
         assert_eq!(runs, is_running, "{record} {object:?}");
     }
-    (if is_running { pids } else { Vec::new() }, object.map(|object| object.id))
+    object.map(|object| object.id)
 }
 
 /// The supervisor, and of a process the launcher and the workload, of a record.

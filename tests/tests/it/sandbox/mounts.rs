@@ -218,8 +218,10 @@ fn programs_that_a_user_runs_are_not_made_below_a_mounted_home_whatever_path_the
             demo_server()
         );
         let server = host.script("tries", &text);
-        let mut command =
-            host.command(&["run", "--name", "tries", "-e", "PATH=/usr/bin:/bin", "-v", &home, &server]);
+        // What it tries with lies in a folder of its usual PATH.
+        let tools = format!("{}:ro", built("wharf-escape").parent().unwrap().display());
+        let mut command = host.command(&["run", "--name", "tries", "-e", "PATH=/usr/bin:/bin", "-v", &home]);
+        command.args(["-v", &tools, &server]);
         let known = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, path)| path).unwrap();
         let path = format!("{}:{home}/bin:{planted}", known.to_str().unwrap());
         let said = Said::of(&command.env("PATH", path).output().unwrap());
