@@ -1,8 +1,8 @@
 //! A real host in a temporary folder: the binary `wharf` with records of its own, and an eye on its processes.
 use crate::json_forms;
 use crate::library;
-pub use crate::machine::{COMMAND_WAIT, has_tool, kill, output_of, process_of, runs};
-use crate::machine::{has_open, is_zombie, program_of};
+pub use crate::machine::{COMMAND_WAIT, has_tool, kill, output_of, process_of, program_of, runs};
+use crate::machine::{has_open, is_zombie};
 use crate::programs::wharf_alone;
 pub use crate::programs::{built, demo_server};
 use serde_json::Value;

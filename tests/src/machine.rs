@@ -63,7 +63,7 @@ pub fn process_of(neighbour: i32, inside: i32) -> Option<i32> {
 }
 
 /// The program of a workload by its process on record. In a pid namespace that is a relay, whose one child is the program.
-pub(crate) fn program_of(recorded: i32) -> i32 {
+pub fn program_of(recorded: i32) -> i32 {
     let parent = |pid: i32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<i32>().ok()

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::time::{Duration, Instant};
 use wharf_tests::engine::{Object, State};
-use wharf_tests::host::{EVENT_WAIT, Host, runs};
+use wharf_tests::host::{EVENT_WAIT, Host, program_of, runs};
 
 /// Makes the RunConfig look as if an older version had written it: without an owner.
 pub(super) fn strip_owner(host: &Host, name: &str) {
@@ -77,8 +77,9 @@ fn no_ghosts(host: &Host) {
         if orphans.iter().any(|row| row["runtime_name"] == "process") {
             return;
         }
-        let known: Vec<i32> =
-            rows.iter().flat_map(|row| processes_of(&host.record(row["name"].as_str().unwrap()))).collect();
+        let running = rows.iter().filter(|row| row["status"] == "running");
+        let recorded = running.flat_map(|row| processes_of(&host.record(row["name"].as_str().unwrap())));
+        let known: Vec<i32> = recorded.flat_map(|pid| [pid, program_of(pid)]).collect();
         let ghosts: Vec<_> = host.processes().into_iter().filter(|pid| !known.contains(pid)).collect();
         if ghosts.is_empty() {
             return;
