@@ -6,6 +6,8 @@ use wharf_sdk::{Error, ErrorCode, Health, error_chain};
 
 /// A part of both engines' errors for a container that they do not have, in lower case.
 const NO_CONTAINER: &str = "no such container";
+/// The words of a Podman that finds a container no longer in its records in the middle of an answer.
+const GONE_FROM_PODMAN: &str = "does not exist in database: no such container";
 
 /// A part of the errors of both engines when a disk is full, in lower case.
 const DISK_FULL: &str = "no space left on device";
@@ -52,6 +54,8 @@ fn of_status(status: u16, message: &str) -> ErrorCode {
         400 => ErrorCode::InvalidArgument,
         401 | 403 => ErrorCode::PermissionDenied,
         404 if message.to_ascii_lowercase().contains(NO_CONTAINER) => ErrorCode::NotFound,
+        // Somebody else removed it between two steps of the answer.
+        500 if message.contains(GONE_FROM_PODMAN) => ErrorCode::NotFound,
         // The engine failed, or does not know the request: whether it has done anything is unknown.
         404 | 500 => ErrorCode::Internal,
         status if is_of_proxy(status) => ErrorCode::Unavailable,
@@ -130,6 +134,8 @@ mod tests {
         assert_eq!(code(404, "page not found"), ErrorCode::Internal);
         assert_eq!(code(409, "container 0af3 is not running"), ErrorCode::FailedPrecondition);
         assert_eq!(code(500, "no such container"), ErrorCode::Internal);
+        let meanwhile = "container 0af3 does not exist in database: no such container";
+        assert_eq!(code(500, meanwhile), ErrorCode::NotFound);
         for status in 502..=504 {
             assert_eq!(code(status, "bad gateway"), ErrorCode::Unavailable);
         }
