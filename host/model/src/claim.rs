@@ -55,6 +55,7 @@ fn in_words(resource: &Resource) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::tests::observation;
     use wharf_sdk::{Observation, WorkloadState};
 
     fn resource(runtime: &str, uid: &str) -> Resource {
@@ -67,15 +68,8 @@ mod tests {
             seen: Observation {
                 uid: uid.to_owned(),
                 host_id: "host".to_owned(),
-                handle: None,
-                parent: None,
                 object: format!("{runtime}-{uid}"),
-                state: WorkloadState::Stopped,
-                exit: None,
-                started_at_ms: None,
-                address: None,
-                confinement: None,
-                condition: wharf_sdk::Condition::default(),
+                ..observation(WorkloadState::Stopped)
             },
         }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::resource::tests::observation;
 use crate::uid::Uid;
 
 fn record(phase: Phase) -> StatusRecord {
@@ -12,19 +13,7 @@ fn witnesses(evidence: Evidence, life_held: bool, operation_held: bool) -> Input
 }
 
 fn seen(state: WorkloadState) -> Evidence {
-    Evidence::Has(Box::new(Observation {
-        uid: String::new(),
-        host_id: String::new(),
-        handle: None,
-        parent: None,
-        object: String::new(),
-        state,
-        exit: None,
-        started_at_ms: None,
-        address: None,
-        confinement: None,
-        condition: wharf_sdk::Condition::default(),
-    }))
+    Evidence::Has(Box::new(observation(state)))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::raw_json::Opaque;
+use crate::resource::tests::observation;
 use crate::run_config::Imported;
 use crate::uid::Uid;
 use crate::workload_name::WorkloadName;
@@ -25,19 +26,7 @@ struct Case {
 
 fn seen(state: WorkloadState, code: Option<i32>) -> Evidence {
     let exit = code.map(|code| Exit { code: Some(code), ..Exit::default() });
-    Evidence::Has(Box::new(Observation {
-        uid: String::new(),
-        host_id: String::new(),
-        handle: None,
-        parent: None,
-        object: String::new(),
-        state,
-        exit,
-        started_at_ms: None,
-        address: None,
-        confinement: None,
-        condition: wharf_sdk::Condition::default(),
-    }))
+    Evidence::Has(Box::new(Observation { exit, ..observation(state) }))
 }
 
 fn every_evidence() -> Vec<Evidence> {
