@@ -1,14 +1,16 @@
 //! Bounds the answers of an API server, whatever answers at its address: the client library reads an answer to its end, and a
 //! watch to the end of a line.
 //!
-//! | answer | bound |
+//! | answer | what is bounded |
 //! |---|---|
+//! | its head | the time until it is there, and the pause that it asks for |
 //! | to one question | its size |
 //! | a watch | the size of one event, and the time without any: an API server sends bookmarks, and ends a watch itself |
 //! | the output of a container | none here: it is passed on as it comes |
 use hyper::{
     Request, Response, Uri,
     body::{Body, Bytes, Frame, Incoming, SizeHint},
+    header::{HeaderMap, RETRY_AFTER},
 };
 use std::{
     pin::Pin,
@@ -24,6 +26,11 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 const MOST_EVENT_BYTES: usize = 8 * 1024 * 1024;
 /// For so long, a watch may be silent. The client library asks an API server to end one after 290 seconds.
 const MOST_SILENCE: Duration = Duration::from_secs(330);
+
+/// For so long, the head of an answer is waited for. An API server that has too much to do keeps a request for a minute at most.
+const HEAD: Duration = Duration::from_secs(65);
+/// The longest pause in seconds that an API server without time may ask for.
+const MOST_PAUSE: u16 = 30;
 
 /// The bounds of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +66,8 @@ enum GivenUp {
     TooLong { most: usize },
     #[error("the API server has sent nothing for {} s", MOST_SILENCE.as_secs())]
     Silent,
+    #[error("the API server did not answer within {} s", HEAD.as_secs())]
+    NoHead,
 }
 
 /// A client of HTTP whose answers are bounded.
@@ -68,20 +77,34 @@ pub(crate) struct Bounding<S>(pub(crate) S);
 impl<S, B> Service<Request<B>> for Bounding<S>
 where
     S: Service<Request<B>, Response = Response<Incoming>>,
+    S::Error: Into<BoxError>,
     S::Future: Send + 'static,
 {
     type Response = Response<Bounded<Incoming>>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let bounds = Bounds::of(request.uri());
         let answer = self.0.call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Bounded::new(body, bounds))) })
+        Box::pin(async move {
+            let answer = tokio::time::timeout(HEAD, answer).await.map_err(|_| GivenUp::NoHead)?;
+            let mut answer = answer.map_err(Into::<BoxError>::into)?;
+            bound_pause(answer.headers_mut());
+            Ok(answer.map(|body| Bounded::new(body, bounds)))
+        })
+    }
+}
+
+/// A pause that is asked for becomes a short one.
+fn bound_pause(headers: &mut HeaderMap) {
+    let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if asked.is_some_and(|seconds| seconds > u64::from(MOST_PAUSE)) {
+        headers.insert(RETRY_AFTER, MOST_PAUSE.into());
     }
 }
 
@@ -167,6 +190,25 @@ mod tests {
         assert_eq!(of("http://a/api/v1/namespaces/n/pods?limit=500"), Bounds::Whole);
         assert_eq!(of("http://a/api/v1/namespaces/n/pods?&watch=true&timeoutSeconds=290"), Bounds::Watch);
         assert_eq!(of("http://a/api/v1/namespaces/n/pods/p/log?follow=true"), Bounds::Output);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_never_begins_is_given_up() {
+        let silent = |_: Request<()>| std::future::pending::<Result<Response<Incoming>, BoxError>>();
+        let mut silent = Bounding(tower::service_fn(silent));
+        let error = silent.call(Request::new(())).await.expect_err("there is no answer");
+        assert_eq!(error.to_string(), "the API server did not answer within 65 s");
+    }
+
+    #[test]
+    fn a_pause_that_is_asked_for_is_bounded() {
+        for (asked, made) in
+            [("1", "1"), ("30", "30"), ("31", "30"), ("86400", "30"), ("tomorrow", "tomorrow")]
+        {
+            let mut headers = HeaderMap::from_iter([(RETRY_AFTER, asked.parse().unwrap())]);
+            bound_pause(&mut headers);
+            assert_eq!(headers[RETRY_AFTER], made);
+        }
     }
 
     #[tokio::test]

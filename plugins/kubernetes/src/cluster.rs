@@ -5,6 +5,7 @@ use crate::{
     error::ask,
     helper::Helper,
     identity,
+    proxy::Proxies,
 };
 use hyper::{Request, Response, StatusCode, Uri, body::Incoming};
 use hyper_util::{
@@ -29,7 +30,7 @@ use std::{
     },
     time::{Duration, SystemTime},
 };
-use tower::{BoxError, ServiceBuilder, filter::AsyncFilterLayer, retry::RetryLayer};
+use tower::{ServiceBuilder, filter::AsyncFilterLayer, retry::RetryLayer};
 use wharf_sdk::{Error, Result, error_chain};
 
 /// How long the API server may take to accept a connection.
@@ -73,7 +74,9 @@ impl Cluster {
             Access::InCluster => Config::incluster().map_err(|error| {
                 Error::unavailable(format!("this is no pod of a cluster: {}", error_chain(&error)))
             })?,
-            Access::Kubeconfig { files, context } => of_files(files, context).await?,
+            Access::Kubeconfig { files, context } => {
+                of_files(files, context, &Proxies::of_this_process()).await?
+            }
         };
         config.default_namespace.clone_from(&endpoint.namespace);
         let address = place(&config.cluster_url);
@@ -90,9 +93,14 @@ impl Cluster {
     /// Whether the connection can still be used: the files that describe the access have not been written since, the
     /// certificate has not ended, and the API server accepts the credentials.
     pub(crate) fn is_current(&self) -> bool {
-        !self.is_refused.load(Ordering::Relaxed)
+        !self.refuses_credentials()
             && self.ends.is_none_or(|ends| Timestamp::now() < ends)
             && self.written == written(&self.endpoint.access)
+    }
+
+    /// Whether the API server has refused the credentials.
+    pub(crate) fn refuses_credentials(&self) -> bool {
+        self.is_refused.load(Ordering::Relaxed)
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -172,10 +180,6 @@ fn client_of(
     helper: Option<Helper>,
     is_refused: Arc<AtomicBool>,
 ) -> std::result::Result<Client, String> {
-    if let Some(proxy) = &config.proxy_url {
-        let proxy = place(proxy);
-        return Err(format!("it goes through the proxy {proxy}, and this version of wharf uses none"));
-    }
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
@@ -199,7 +203,6 @@ fn client_of(
             }))
             .layer(RetryLayer::new(retry))
             .map_response(watch)
-            .map_err(BoxError::from)
             .service(Bounding(HttpClient::builder(TokioExecutor::new()).build(https)));
     Ok(Client::new(service, config.default_namespace.clone()))
 }
@@ -237,11 +240,36 @@ pub(crate) fn read_files(files: &[PathBuf]) -> std::result::Result<Kubeconfig, S
     all.ok_or_else(|| "no kubeconfig is named".to_owned())
 }
 
-async fn of_files(files: &[PathBuf], context: &str) -> Result<Config> {
+async fn of_files(files: &[PathBuf], context: &str, proxies: &Proxies) -> Result<Config> {
     let unusable = |why: String| Error::unavailable(format!("the context '{context}' cannot be used: {why}"));
-    let all = read_files(files).map_err(unusable)?;
+    let mut all = read_files(files).map_err(unusable)?;
+    if let Some(proxy) = take_proxy(&mut all, context) {
+        let proxy = proxy.parse().map_or_else(|_| "of its proxy-url".to_owned(), |proxy| place(&proxy));
+        let why = format!("it goes through the proxy {proxy}, and this version of wharf uses none");
+        return Err(unusable(why));
+    }
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    Config::from_custom_kubeconfig(all, &options).await.map_err(|error| unusable(error_chain(&error)))
+    let mut config =
+        Config::from_custom_kubeconfig(all, &options).await.map_err(|error| unusable(error_chain(&error)))?;
+    // Situation: where the kubeconfig names no proxy, the library has taken the one of `HTTPS_PROXY`, for every server.
+    // Conclusion: that is undone, and the variables are read as kubectl does.
+    config.proxy_url = None;
+    match proxies.to(&config.cluster_url) {
+        None => Ok(config),
+        Some(variable) => Err(unusable(format!(
+            "{variable} names a proxy for {}, and this version of wharf uses none; add {} to NO_PROXY if it can be reached \
+             without",
+            place(&config.cluster_url),
+            config.cluster_url.host().unwrap_or_default()
+        ))),
+    }
+}
+
+/// The proxy that a kubeconfig names for a context. The library reads the variable in its place only where there is none.
+fn take_proxy(all: &mut Kubeconfig, context: &str) -> Option<String> {
+    let named = all.contexts.iter().find(|named| named.name == context)?.context.as_ref()?.cluster.clone();
+    let cluster = all.clusters.iter_mut().find(|cluster| cluster.name == named)?.cluster.as_mut()?;
+    cluster.proxy_url.take().filter(|proxy| !proxy.is_empty())
 }
 
 #[cfg(test)]
@@ -262,6 +290,36 @@ mod tests {
             assert!(why.contains("it is no kubeconfig") && !why.contains("s3cret"), "{why}");
             assert!(!why.contains('\n'), "{why}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_is_refused_where_it_is_meant_for_this_cluster_and_nowhere_else() {
+        let used = async |cluster: &str, proxies: &Proxies| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            write!(
+                file,
+                "{{\"clusters\": [{{\"name\": \"c\", \"cluster\": {{{cluster}}}}}],
+                  \"contexts\": [{{\"name\": \"x\", \"context\": {{\"cluster\": \"c\", \"user\": \"u\"}}}}],
+                  \"users\": [{{\"name\": \"u\", \"user\": {{}}}}]}}"
+            )
+            .unwrap();
+            of_files(&[file.path().to_owned()], "x", proxies).await
+        };
+        const SERVER: &str = r#""server": "https://a.example:6443""#;
+        let refused = used(SERVER, &Proxies::named("")).await.unwrap_err().message;
+        assert!(refused.contains("HTTPS_PROXY names a proxy for https://a.example:6443"), "{refused}");
+        assert!(refused.contains("add a.example to NO_PROXY"), "{refused}");
+        for proxies in [Proxies::named("b.example,.example"), Proxies::default()] {
+            assert_eq!(used(SERVER, &proxies).await.unwrap().proxy_url, None);
+        }
+        let of_its_own = format!(r#"{SERVER}, "proxy-url": "http://user:s3cret@proxy.example:3128""#);
+        let refused = used(&of_its_own, &Proxies::named("*")).await.unwrap_err().message;
+        assert!(
+            refused.contains("the proxy http://proxy.example:3128") && !refused.contains("s3cret"),
+            "{refused}"
+        );
+        let none = format!(r#"{SERVER}, "proxy-url": """#);
+        assert!(used(&none, &Proxies::default()).await.is_ok());
     }
 
     #[test]

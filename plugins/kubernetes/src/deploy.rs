@@ -1,12 +1,14 @@
 //! Turns a specification into objects of the cluster that run nothing yet. If that fails, nothing stays behind.
 use crate::{
     cluster::Cluster,
+    digest,
     error::{ask, ask_for, is_conflict},
-    labels,
+    labels::{self, SPEC},
     manifest::{Manifest, owner},
     names, observe,
     pods::pages,
     runtime::KubernetesRuntime,
+    settings::Settings,
     statefulset::{self, FIELD_MANAGER, SetIdentity},
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, networking::v1::NetworkPolicy};
@@ -33,35 +35,49 @@ impl KubernetesRuntime {
         let manifest = Manifest::of(spec, &self.settings)?;
         let cluster = self.cluster().await?;
         let turn = self.turns.lock(&spec.uid).await;
-        let usual = names::of(spec);
-        let (found, is_free, demands_user) = tokio::join!(
-            the_one(&cluster, &spec.host_id, &spec.uid),
-            is_free(&cluster, &usual),
-            demands_user(&cluster),
-        );
-        let earlier = match found? {
-            Some(set) if set.metadata.deletion_timestamp.is_some() => {
-                // The StatefulSet is being removed: an earlier removal was interrupted, or somebody else removes it.
-                statefulset::wait_until_gone(&cluster, &SetIdentity::of(&set)).await?;
-                None
-            }
-            Some(set) if observe::wanted(&set) > 0 => {
-                let name = set.metadata.name.unwrap_or_default();
-                let message =
-                    format!("the workload is deployed already, and is to run as statefulset/{name}");
-                return Err(Error::new(ErrorCode::AlreadyExists, message));
-            }
-            earlier => earlier,
-        };
-        let name = match &earlier {
-            Some(set) => set.metadata.name.clone().unwrap_or_default(),
-            None if is_free? => usual,
-            None => another_name(&cluster, spec).await?,
-        };
-        let set = manifest.statefulset(&name, &self.settings, demands_user);
-        let is_new = earlier.is_none();
-        Making { cluster, manifest, name, set, is_new }.begin(turn).await
+        make(cluster, manifest, &self.settings, turn).await
     }
+}
+
+/// The same for a manifest, while nobody else has the turn.
+pub(crate) async fn make(
+    cluster: Cluster,
+    manifest: Manifest,
+    settings: &Settings,
+    turn: KeyedGuard,
+) -> Result<Handle> {
+    let spec = &manifest.spec;
+    let usual = names::of(spec);
+    let (found, is_free, demands_user) = tokio::join!(
+        the_one(&cluster, &spec.host_id, &spec.uid),
+        is_free(&cluster, &usual),
+        demands_user(&cluster),
+    );
+    let mut earlier = found?;
+    if let Some(set) = earlier.take_if(|set| set.metadata.deletion_timestamp.is_some()) {
+        // The StatefulSet is being removed: an earlier removal was interrupted, or somebody else removes it.
+        statefulset::wait_until_gone(&cluster, &SetIdentity::of(&set)).await?;
+    }
+    let name = match &earlier {
+        Some(set) => set.metadata.name.clone().unwrap_or_default(),
+        None if is_free? => usual,
+        None => another_name(&cluster, spec).await?,
+    };
+    let digest = digest::of(&manifest, &name, settings);
+    if earlier.as_ref().is_some_and(|set| observe::wanted(set) > 0) {
+        let message = format!("the workload is deployed already, and is to run as statefulset/{name}");
+        return Err(Error::new(ErrorCode::AlreadyExists, message));
+    }
+    let is_another = |set: &mut StatefulSet| labels::annotation(&set.metadata, SPEC) != Some(digest.as_str());
+    if let Some(set) = earlier.take_if(is_another) {
+        let identity = SetIdentity::of(&set);
+        statefulset::delete(&cluster, &identity).await?;
+        statefulset::wait_until_gone(&cluster, &identity).await?;
+    }
+    let mut set = manifest.statefulset(&name, settings, demands_user);
+    set["metadata"]["annotations"][SPEC] = digest.into();
+    let is_new = earlier.is_none();
+    Making { cluster, manifest, name, set, is_new }.begin(turn).await
 }
 
 /// The StatefulSet of a workload, found by its labels. None if there is none; several are an error that names them.
@@ -123,31 +139,38 @@ struct Making {
 }
 
 impl Making {
-    /// Makes the objects in a task. If the caller gives up, the task removes new objects again; only then is the lock
-    /// released for the next deployment.
+    /// Makes the objects in a task. If that fails, or the caller gives up, the task removes new objects again; only then is an
+    /// error told, and the lock released for the next deployment.
     async fn begin(self, turn: KeyedGuard) -> Result<Handle> {
         let (answer, answered) = oneshot::channel::<Result<Handle>>();
         tokio::spawn(async move {
-            let made = self.run().await;
-            let outcome = match made {
-                Ok((handle, identity)) => match answer.send(Ok(handle)) {
-                    Ok(()) => None,
-                    Err(_) => Some(identity),
-                },
-                Err((error, identity)) => {
-                    let _ = answer.send(Err(error));
-                    identity
+            match self.run().await {
+                Ok((handle, identity)) => {
+                    if answer.send(Ok(handle)).is_err() {
+                        self.take_back(Some(identity)).await;
+                    }
                 }
-            };
-            if let Some(identity) = outcome.filter(|_| self.is_new)
-                && let Err(error) = statefulset::delete(&self.cluster, &identity).await
-            {
-                tracing::warn!(%error, name = self.name, "the objects of an abandoned deployment stay");
+                Err((error, identity)) => {
+                    let error = match self.take_back(identity).await {
+                        None => error,
+                        Some(left) => with_remains(&error, &self.name, &left),
+                    };
+                    let _ = answer.send(Err(error));
+                }
             }
             drop(turn);
         });
         let lost = || Err(Error::new(ErrorCode::Timeout, "the deployment ended without an answer"));
         answered.await.unwrap_or_else(|_| lost())
+    }
+
+    /// Removes the objects of a deployment that came to nothing, unless they are those of an earlier one. The error, if they
+    /// stay.
+    async fn take_back(&self, identity: Option<SetIdentity>) -> Option<Error> {
+        let identity = identity.filter(|_| self.is_new)?;
+        let error = statefulset::delete(&self.cluster, &identity).await.err()?;
+        tracing::warn!(%error, name = self.name, "the objects of an abandoned deployment stay");
+        Some(error)
     }
 
     /// Makes the objects. An error comes with the StatefulSet to remove, if one was made.
@@ -220,6 +243,12 @@ where
     let params = PatchParams::apply(FIELD_MANAGER);
     let applied = ask(doing, api.patch_metadata(name_of(object), &params, &Patch::Apply(object))).await;
     applied.map(drop).map_err(with_a_way_out)
+}
+
+/// A failure that leaves something behind. Its code says that nobody knows what there is: after a refusal, the host would take it
+/// that nothing was made.
+fn with_remains(error: &Error, name: &str, left: &Error) -> Error {
+    Error::unavailable(format!("{}; statefulset/{name} stays: {}", error.message, left.message))
 }
 
 fn name_of(object: &Value) -> &str {

@@ -2,6 +2,7 @@
 //!
 //! `kubeconfig:FILE[:FILE]?context=NAME&namespace=NAME`, or `in-cluster:?namespace=NAME`. Characters with a meaning in this
 //! form are written as `%` and two digits.
+use crate::names::is_name;
 use std::path::PathBuf;
 
 const KUBECONFIG: &str = "kubeconfig:";
@@ -61,6 +62,10 @@ impl Endpoint {
             found.next().unwrap_or_else(|| Err(format!("it names no {name}")))
         };
         let namespace = option("namespace")?;
+        // The name becomes part of a path.
+        if !is_name(&namespace) {
+            return Err("it names no namespace".to_owned());
+        }
         if access == IN_CLUSTER {
             return Ok(Self { access: Access::InCluster, namespace });
         }
@@ -117,6 +122,8 @@ mod tests {
             ("unix:///run/docker.sock", "namespace"),
             ("unix:///run/docker.sock?namespace=a", "neither"),
             ("kubeconfig:/a?namespace=b", "context"),
+            ("in-cluster:?namespace=..%2fnodes", "namespace"),
+            ("kubeconfig:/a?namespace=B&context=c", "namespace"),
             ("kubeconfig:/a%zz?namespace=b&context=c", "%zz"),
         ] {
             assert!(Endpoint::parse(text).unwrap_err().contains(why), "{text}");

@@ -1,13 +1,14 @@
 //! The events that the cluster records about one object: why it makes no pod, what hinders a pod. If this user may not read
 //! events, there are none. Called by a start; it must not know what the start does about them.
-use crate::{cluster::Cluster, text::shown};
+use crate::{cluster::Cluster, error::ask, pods::pages, text::shown};
 use futures_util::{Stream, StreamExt};
-use k8s_openapi::{api::core::v1::Event as ClusterEvent, jiff::Timestamp};
+use k8s_openapi::api::core::v1::Event as ClusterEvent;
 use kube::runtime::{
     WatchStreamExt,
     watcher::{self, Error as WatchError, Event as WatchEvent, watcher},
 };
-use std::{future::ready, pin::Pin, time::Duration};
+use std::{collections::BTreeSet, future::ready, pin::Pin, time::Duration};
+use wharf_sdk::{ErrorCode, Result};
 
 /// The reason of an event for a pod that could not be made.
 const REFUSED: &str = "FailedCreate";
@@ -18,6 +19,12 @@ const HINDRANCE: &str = "Failed";
 /// Reasons of hindrances that are left out here: the pod's own status reports them more precisely.
 const TOLD_BY_POD: [&str; 2] = ["Failed", "FailedScheduling"];
 
+/// What an API server says when it refuses a pod: a quota, a policy, an admission webhook, a field that makes no sense.
+const FINAL: [&str; 3] = [" is forbidden: ", " denied the request", " is invalid: "];
+/// What it says when it cannot tell yet, though it refuses: of a namespace that was just made, or when it has just started.
+const PASSING: [&str; 3] =
+    ["status unknown for quota", "not yet ready to handle request", "error looking up service account"];
+
 /// An event about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -25,16 +32,49 @@ pub(crate) struct Said {
     pub(crate) message: String,
     /// Whether it reports a hindrance.
     pub(crate) is_hindrance: bool,
+    /// Whether it reports a refusal that stays until somebody changes something.
+    pub(crate) is_final: bool,
 }
 
 /// Events about an object, as they come.
 pub(crate) type Events = Pin<Box<dyn Stream<Item = Said> + Send>>;
 
-/// Events since a moment about pods of an object that the cluster refused to make: for quotas, admission webhooks, the
-/// namespace's pod security.
-pub(crate) fn refusals(cluster: &Cluster, uid: &str, since: Timestamp) -> Events {
-    let config = watcher::Config::default().fields(&format!("involvedObject.uid={uid},reason={REFUSED}"));
-    Box::pin(seen(cluster, config).filter(move |event| ready(is_since(event, since))).map(said))
+/// The events about refused pods of an object that a start finds: those of earlier attempts.
+#[derive(Debug, Default)]
+pub(crate) struct Earlier(BTreeSet<Version>);
+
+/// An event, and its state: the cluster repeats an event by counting it up.
+type Version = (Option<String>, Option<String>);
+
+fn version(event: &ClusterEvent) -> Version {
+    (event.metadata.uid.clone(), event.metadata.resource_version.clone())
+}
+
+/// The events until now about pods of an object that the cluster could not make. They are told from later ones without a clock:
+/// this machine's may be another one than the cluster's.
+pub(crate) async fn refusals_until_now(cluster: &Cluster, uid: &str) -> Result<Earlier> {
+    let (events, fields) = (cluster.events(), refusals_of(uid));
+    let listed = pages(|params| {
+        let (events, params) = (events.clone(), params.fields(&fields));
+        async move { ask("the events cannot be listed", events.list(&params)).await }
+    });
+    match listed.await {
+        Ok(listed) => Ok(Earlier(listed.iter().map(version).collect())),
+        Err(error) if error.code == ErrorCode::PermissionDenied => Ok(Earlier::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Later events about pods of an object that the cluster could not make: for quotas, admission webhooks, the namespace's pod
+/// security.
+pub(crate) fn refusals(cluster: &Cluster, uid: &str, earlier: Earlier) -> Events {
+    let config = watcher::Config::default().fields(&refusals_of(uid));
+    let is_later = move |event: &ClusterEvent| ready(!earlier.0.contains(&version(event)));
+    Box::pin(seen(cluster, config).filter(is_later).map(said))
+}
+
+fn refusals_of(uid: &str) -> String {
+    format!("involvedObject.uid={uid},reason={REFUSED}")
 }
 
 /// Progress and hindrances of a pod, read only `after` some time: most pods run before, and cost no request.
@@ -74,14 +114,16 @@ fn is_refused(error: &WatchError) -> bool {
 fn said(event: ClusterEvent) -> Said {
     let reason = event.reason.as_deref().unwrap_or_default();
     let is_hindrance = reason.starts_with(HINDRANCE) && !TOLD_BY_POD.contains(&reason);
-    Said { message: shown(&event.message.unwrap_or_default()), is_hindrance }
+    let message = shown(&event.message.unwrap_or_default());
+    let is_final = reason == REFUSED && is_final(&message);
+    Said { message, is_hindrance, is_final }
 }
 
-/// Whether an event is not older than a moment. Its time has whole seconds. The cluster repeats an event by counting it up
-/// and setting its last time.
-fn is_since(event: &ClusterEvent, since: Timestamp) -> bool {
-    let last = event.last_timestamp.as_ref().or(event.first_timestamp.as_ref());
-    last.is_none_or(|last| last.0.as_second() >= since.as_second())
+/// Situation: the cluster's controller could not make a pod, and tries again. Its API server may have refused the pod; or it had no
+/// time, a webhook did not answer, the former pod of that name is still there. Conclusion: the words tell which.
+fn is_final(message: &str) -> bool {
+    let has = |all: [&str; 3]| all.iter().any(|words| message.contains(words));
+    has(FINAL) && !has(PASSING)
 }
 
 #[cfg(test)]
@@ -102,12 +144,31 @@ mod tests {
     }
 
     #[test]
-    fn events_of_an_earlier_attempt_are_not_told_again() {
-        let since: Timestamp = "2026-01-01T00:00:05.5Z".parse().unwrap();
-        let at = |last: &str| {
-            let event = json!({ "metadata": {}, "involvedObject": {}, "lastTimestamp": last });
-            is_since(&serde_json::from_value(event).unwrap(), since)
+    fn a_refusal_is_final_where_the_cluster_has_decided() {
+        let is_final = |why: &str| {
+            let message = format!("create Pod time-0af3-0 in StatefulSet time-0af3 failed error: {why}");
+            let event =
+                json!({ "metadata": {}, "involvedObject": {}, "reason": REFUSED, "message": message });
+            said(serde_json::from_value(event).unwrap()).is_final
         };
-        assert!(!at("2026-01-01T00:00:04Z") && at("2026-01-01T00:00:05Z") && at("2026-01-01T00:00:09Z"));
+        for why in [
+            "pods \"time-0af3-0\" is forbidden: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0",
+            "pods \"time-0af3-0\" is forbidden: violates PodSecurity \"restricted:latest\": runAsNonRoot != true",
+            "pods \"time-0af3-0\" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no",
+            "admission webhook \"x.example\" denied the request: no",
+            "admission webhook \"x.example\" denied the request without explanation",
+            "Pod \"time-0af3-0\" is invalid: spec.containers[0].image: Required value",
+        ] {
+            assert!(is_final(why), "{why}");
+        }
+        for why in [
+            "pods \"time-0af3-0\" already exists",
+            "Internal error occurred: failed calling webhook \"x.example\": context deadline exceeded",
+            "etcdserver: request timed out",
+            "pods \"time-0af3-0\" is forbidden: status unknown for quota: none, resources: pods",
+            "pods \"time-0af3-0\" is forbidden: error looking up service account a/default: serviceaccount \"default\" not found",
+        ] {
+            assert!(!is_final(why), "{why}");
+        }
     }
 }

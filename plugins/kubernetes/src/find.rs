@@ -18,6 +18,7 @@
 use crate::{
     cluster::read_files,
     endpoint::{Access, Endpoint},
+    names::is_name,
     settings::Settings,
 };
 use std::{
@@ -106,7 +107,13 @@ impl Surroundings {
         }
         let account = self.root.join(SERVICE_ACCOUNT);
         if self.is_pod && account.join("token").exists() {
-            return Found::Cluster(in_cluster(&account, settings));
+            return match &settings.context {
+                None => in_cluster(&account, settings),
+                Some(context) => Found::Unusable(format!(
+                    "the context '{context}' is asked for, and a pod's service account has none; name a kubeconfig, or \
+                     no context"
+                )),
+            };
         }
         tried.push("a service account: this is no pod of a cluster".to_owned());
         Found::Nothing(tried)
@@ -135,15 +142,22 @@ fn of_files(files: &[PathBuf], settings: &Settings) -> Found {
     let of_context = named.context.as_ref().and_then(|context| context.namespace.clone());
     let namespace = settings.namespace.clone().or(of_context).filter(|name| !name.is_empty());
     let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-    Found::Cluster(Endpoint { access: Access::Kubeconfig { files, context }, namespace })
+    found(Access::Kubeconfig { files, context }, namespace)
 }
 
-fn in_cluster(account: &Path, settings: &Settings) -> Endpoint {
+fn found(access: Access, namespace: String) -> Found {
+    match is_name(&namespace) {
+        true => Found::Cluster(Endpoint { access, namespace }),
+        false => Found::Unusable(format!("'{}' is no name of a namespace", namespace.escape_debug())),
+    }
+}
+
+fn in_cluster(account: &Path, settings: &Settings) -> Found {
     let own = fs::read_to_string(account.join("namespace")).ok();
     let own = own.map(|text| text.trim().to_owned()).filter(|name| !name.is_empty());
     let namespace = settings.namespace.clone().or(own);
     let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-    Endpoint { access: Access::InCluster, namespace }
+    found(Access::InCluster, namespace)
 }
 
 #[cfg(test)]
@@ -198,6 +212,11 @@ contexts:
         assert_eq!(endpoint(surroundings.find(&settings)), at(&of_settings, "bare", "default"));
         settings.namespace = Some("mine".to_owned());
         assert_eq!(endpoint(surroundings.find(&settings)), at(&of_settings, "bare", "mine"));
+        for wrong in ["Mine", "../nodes", "a/b", "a?b"] {
+            let named = Settings { namespace: Some(wrong.to_owned()), ..settings.clone() };
+            let Found::Unusable(why) = surroundings.find(&named) else { panic!("{wrong}") };
+            assert!(why.contains(wrong), "{why}");
+        }
         settings.context = Some("gone".to_owned());
         let Found::Unusable(why) = surroundings.find(&settings) else { panic!() };
         assert!(why.contains("no context 'gone', but dev, bare"), "{why}");
@@ -224,5 +243,8 @@ contexts:
         let pod = Surroundings { is_pod: true, ..surroundings };
         let in_pod = Endpoint { access: Access::InCluster, namespace: "pods".to_owned() };
         assert_eq!(endpoint(pod.find(&Settings::default())), in_pod);
+        let of_a_context = Settings { context: Some("dev".to_owned()), ..Settings::default() };
+        let Found::Unusable(why) = pod.find(&of_a_context) else { panic!("another cluster may be meant") };
+        assert!(why.contains("'dev'"), "{why}");
     }
 }

@@ -1,12 +1,15 @@
 //! Whether a cluster can be used here and now, and which right is missing if not.
-use crate::{cluster::Cluster, error::ask};
+use crate::{
+    cluster::{Cluster, SYSTEM_NAMESPACE},
+    error::ask,
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, ResourceRule, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
     SelfSubjectRulesReview, SelfSubjectRulesReviewSpec,
 };
 use kube::{Api, api::PostParams};
-use wharf_sdk::Result;
+use wharf_sdk::{Error, ErrorCode, Health, Result};
 
 /// A right: group, resource, subresource and verb.
 type Right = (&'static str, &'static str, &'static str, &'static str);
@@ -16,7 +19,7 @@ const AT_ONCE: usize = 4;
 const DOING: &str = "the rights of this user cannot be asked for";
 
 /// The rights that all operations together need. `rbac.yaml` beside the sources grants these, and no others.
-const RIGHTS: [Right; 17] = [
+const RIGHTS: [Right; 21] = [
     ("apps", "statefulsets", "", "get"),
     ("apps", "statefulsets", "", "list"),
     ("apps", "statefulsets", "", "watch"),
@@ -34,7 +37,42 @@ const RIGHTS: [Right; 17] = [
     ("", "pods", "portforward", "create"),
     ("", "secrets", "", "create"),
     ("", "secrets", "", "patch"),
+    ("", "services", "", "create"),
+    ("", "services", "", "patch"),
+    ("networking.k8s.io", "networkpolicies", "", "create"),
+    ("networking.k8s.io", "networkpolicies", "", "patch"),
 ];
+
+/// Whether the cluster can be used, and what is to be done if not.
+pub(crate) async fn of(cluster: &Cluster) -> Health {
+    let address = &cluster.address;
+    let unhealthy = |error: &Error| Health::unhealthy(format!("{address}: {}", error.message));
+    match cluster.instance().await {
+        Ok(_) => {}
+        Err(error) if cluster.refuses_credentials() => {
+            return unhealthy(&error).with_remedy(
+                "the API server does not know these credentials, or they have run out: log in anew, or renew them in the \
+                 kubeconfig",
+            );
+        }
+        Err(error) if error.code == ErrorCode::PermissionDenied => {
+            return unhealthy(&error).with_remedy(format!(
+                "let this user get the namespace {SYSTEM_NAMESPACE}, whose uid tells clusters apart"
+            ));
+        }
+        Err(error) => return unhealthy(&error),
+    }
+    match missing_rights(cluster).await {
+        Ok(missing) if missing.is_empty() => Health::healthy(),
+        Ok(missing) => Health::unhealthy(format!(
+            "{address}: this user may not {} in the namespace {}",
+            missing.join(", "),
+            cluster.namespace()
+        ))
+        .with_remedy("grant it"),
+        Err(error) => unhealthy(&error),
+    }
+}
 
 /// The needed rights that this user lacks in the namespace. The cluster itself is asked for them.
 ///

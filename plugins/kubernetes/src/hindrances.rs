@@ -6,6 +6,8 @@ use tokio::time::Instant;
 /// A kind of hindrance. Each is met and passes by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// The cluster could not make the pod, and tries again.
+    Unmade,
     /// The pod fits on no node.
     Unscheduled,
     /// The node could not make the container, and tries again.

@@ -27,6 +27,9 @@ pub(crate) const EXIT: &str = "wharf.exit";
 /// The proof that this very object was made in the instance: an annotation, see [`crate::identity`].
 pub(crate) const PROOF: &str = "wharf.proof";
 
+/// The digest of the objects that it was made of: an annotation of the StatefulSet, see [`crate::digest`].
+pub(crate) const SPEC: &str = "wharf.spec";
+
 /// The longest value of a label.
 const MAX_VALUE: usize = 63;
 /// The number of hexadecimal digits that stand for a value that cannot be a label's.

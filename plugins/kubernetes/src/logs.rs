@@ -119,7 +119,7 @@ impl Source {
     }
 
     /// Goes on with new output of this container, and of those that come after it.
-    fn follow(self, mut reader: Reader, pod: Option<Pod>) -> ByteStream {
+    fn follow(mut self, mut reader: Reader, pod: Option<Pod>) -> ByteStream {
         let (ours, theirs) = tokio::io::duplex(BUFFER);
         tokio::spawn(async move {
             let (mut listener, mut ours) = tokio::io::split(ours);
@@ -139,8 +139,9 @@ impl Source {
                     }
                 }
                 tokio::time::sleep(PAUSE).await;
+                self.renew().await;
                 pod = tokio::select! {
-                    pod = self.next_running() => Some(pod),
+                    pod = self.next_running() => pod,
                     () = self.removed() => return,
                     () = is_left(&mut listener) => return,
                 };
@@ -149,8 +150,20 @@ impl Source {
         ByteStream::reading(theirs)
     }
 
-    /// A pod of the workload with a running container.
-    async fn next_running(&self) -> Pod {
+    /// Makes the connection anew once it cannot be used any more: a log is followed for days, and meanwhile the kubeconfig is
+    /// written anew, or the credentials run out.
+    async fn renew(&mut self) {
+        if self.cluster.is_current() {
+            return;
+        }
+        match Cluster::of(self.cluster.endpoint.clone()).await {
+            Ok(cluster) => self.cluster = cluster,
+            Err(error) => tracing::debug!(%error, "the output is read on later"),
+        }
+    }
+
+    /// A pod of the workload with a running container. None: the connection is to be made anew.
+    async fn next_running(&self) -> Option<Pod> {
         let Some((host_id, uid)) = labels::owner(&self.set.metadata) else {
             return std::future::pending().await;
         };
@@ -160,10 +173,15 @@ impl Source {
                 Ok(change) => {
                     let mut pods = change.pods.values();
                     if let Some(pod) = pods.find(|pod| belongs(pod, &self.set) && runs(pod)) {
-                        return pod.clone();
+                        return Some(pod.clone());
                     }
                 }
-                Err(_) => tokio::time::sleep(PAUSE * 5).await,
+                Err(_) => {
+                    tokio::time::sleep(PAUSE * 5).await;
+                    if !self.cluster.is_current() {
+                        return None;
+                    }
+                }
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::{
     settings::Settings,
     volumes::{self, Volumes},
 };
+use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use wharf_sdk::{Error, PullPolicy, Result, Source, Transport, WorkloadSpec};
@@ -181,13 +182,15 @@ impl Manifest {
         if self.spec.env.is_empty() {
             return None;
         }
-        let data: BTreeMap<String, &String> = keys(&self.spec).zip(self.spec.env.values()).collect();
+        let values = self.spec.env.values().map(|value| ByteString(value.clone().into_bytes()));
+        // With `stringData`, the cluster would keep keys that are applied no more.
+        let data: BTreeMap<String, ByteString> = keys(&self.spec).zip(values).collect();
         Some(json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": self.metadata(&secret_name(name), owner),
             "type": "Opaque",
-            "stringData": data,
+            "data": data,
         }))
     }
 
@@ -263,13 +266,9 @@ fn secret_name(name: &str) -> String {
     format!("{name}-env")
 }
 
-/// The keys of the Secret, in the order of the variables: a variable's name may have characters that a key may not.
+/// The keys of the Secret, in the order of the variables: numbers, since not every variable's name can be a key.
 fn keys(spec: &WorkloadSpec) -> impl Iterator<Item = String> {
-    let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    spec.env.keys().enumerate().map(move |(number, name)| match name.chars().all(is_key) {
-        true => name.clone(),
-        false => format!("variable.{number}"),
-    })
+    (0..spec.env.len()).map(|number| format!("variable.{number}"))
 }
 
 /// As clusters since 1.32 take them: printable ASCII without `=`.
@@ -331,17 +330,21 @@ pub(crate) mod tests {
 
     #[test]
     fn no_value_of_a_variable_is_in_the_statefulset() {
+        let alike = json!({ "env": { "variable.1": "1", "x y": "2" } });
+        let alike = manifest(alike).secret("n", &owner("n", "s-1")).unwrap();
+        assert_eq!(alike["data"], json!({ "variable.0": "MQ==", "variable.1": "Mg==" }));
         let env = json!({ "env": { "API_TOKEN": "s3cret-value", "with space": "other-value" } });
+        let base64 = json!({ "variable.0": "czNjcmV0LXZhbHVl", "variable.1": "b3RoZXItdmFsdWU=" });
         let (set, manifest) = (made(env.clone()), manifest(env));
         let text = set.to_string();
         assert!(!text.contains("s3cret-value") && !text.contains("other-value"), "{text}");
         let secret = manifest.secret("time-0af3", &owner("time-0af3", "s-1")).unwrap();
-        assert_eq!(secret["stringData"], json!({ "API_TOKEN": "s3cret-value", "variable.1": "other-value" }));
+        assert_eq!((&secret["data"], secret.get("stringData")), (&base64, None));
         assert_eq!(secret["metadata"]["ownerReferences"][0]["uid"], "s-1");
         let env = &set["spec"]["template"]["spec"]["containers"][0]["env"];
         assert_eq!(
             env[0]["valueFrom"]["secretKeyRef"],
-            json!({ "name": "time-0af3-env", "key": "API_TOKEN" })
+            json!({ "name": "time-0af3-env", "key": "variable.0" })
         );
         assert_eq!(
             (&env[1]["name"], &env[1]["valueFrom"]["secretKeyRef"]["key"]),
@@ -381,7 +384,7 @@ pub(crate) mod tests {
         let ports = json!({ "network": { "outbound": { "allow_port": [443] } } });
         let ports = json!({ "permission_profile": ports, "allow_weaker": true });
         let policy = manifest(ports).network_policy("n", &owner("n", "s-1")).unwrap();
-        assert_eq!(policy["spec"]["egress"][0]["ports"][0]["port"], 443);
+        assert_eq!(policy["spec"]["egress"], json!([{ "ports": [{ "protocol": "TCP", "port": 443 }] }]));
         assert!(manifest(json!({})).network_policy("n", &owner("n", "s-1")).is_none());
     }
 

@@ -21,6 +21,8 @@ pub(crate) const PAGE: u32 = 500;
 /// A listing with more pages than this is given up: somebody floods the namespace, or something else than an API server
 /// answers.
 const MAX_PAGES: usize = 40;
+/// The same of a listing that a watch begins with, in pods.
+const MOST_PODS: usize = 20_000;
 
 /// For so long after its first error, an API server that does not answer is asked again while a change is under way.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -70,20 +72,36 @@ where
 pub(crate) struct PodWatch {
     /// The labels of the pods.
     pub(crate) selector: String,
-    events: BoxStream<'static, std::result::Result<Event<Pod>, watcher::Error>>,
+    cluster: Cluster,
+    events: PodEvents,
     /// The pods by the uid that the cluster gave them.
     pods: BTreeMap<String, Pod>,
     /// The pods that are gone and were not returned as such yet.
     gone: Vec<Pod>,
     /// The pods of a listing that is under way.
     listing: Option<BTreeMap<String, Pod>>,
+    /// How many pods it has until now; the same may come again and again.
+    listed: usize,
+}
+
+type PodEvents = BoxStream<'static, std::result::Result<Event<Pod>, watcher::Error>>;
+
+fn events(cluster: &Cluster, selector: &str) -> PodEvents {
+    watcher(cluster.pods(), watcher::Config::default().labels(selector)).boxed()
 }
 
 impl PodWatch {
     /// Watches the pods with these labels.
     pub(crate) fn of(cluster: &Cluster, selector: &str) -> Self {
-        let events = watcher(cluster.pods(), watcher::Config::default().labels(selector)).boxed();
-        Self { selector: selector.to_owned(), events, pods: BTreeMap::new(), gone: Vec::new(), listing: None }
+        Self {
+            selector: selector.to_owned(),
+            cluster: cluster.clone(),
+            events: events(cluster, selector),
+            pods: BTreeMap::new(),
+            gone: Vec::new(),
+            listing: None,
+            listed: 0,
+        }
     }
 
     /// The pods that existed at the last change, by uid.
@@ -127,8 +145,14 @@ impl PodWatch {
                 None => return Err(Error::unavailable("the watch of the pods ended")),
             };
             match event {
-                Event::Init => self.listing = Some(BTreeMap::new()),
+                Event::Init => (self.listing, self.listed) = (Some(BTreeMap::new()), 0),
+                Event::InitApply(_) if self.listed == MOST_PODS => {
+                    self.events = events(&self.cluster, &self.selector);
+                    let message = format!("the listing does not end after {MOST_PODS} pods");
+                    return Err(Error::unavailable(message));
+                }
                 Event::InitApply(pod) => {
+                    self.listed += 1;
                     self.listing.get_or_insert_default().insert(uid(&pod), pod);
                 }
                 Event::InitDone => {
@@ -252,7 +276,20 @@ pub(crate) fn exit(end: &ContainerStateTerminated) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
     use tokio::time::sleep;
+
+    #[test]
+    fn the_reason_of_an_end_is_the_clusters_word_and_the_servers_own() {
+        let reason = |end: Value| exit(&serde_json::from_value(end).unwrap()).reason;
+        let killed = json!({ "exitCode": 137, "reason": "OOMKilled" });
+        assert_eq!(reason(killed), "out of memory (OOMKilled)");
+        let failed = json!({ "exitCode": 1, "reason": "Error", "message": "no\nconfiguration" });
+        assert_eq!(reason(failed), "no configuration");
+        let refused = json!({ "exitCode": 128, "reason": "StartError", "message": "exec: no such file" });
+        assert_eq!(reason(refused), "StartError: exec: no such file");
+        assert_eq!(reason(json!({ "exitCode": 0, "reason": "Completed" })), "");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_api_server_that_fails_after_a_long_rest_is_asked_again() {

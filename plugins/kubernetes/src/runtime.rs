@@ -2,26 +2,26 @@
 use crate::{
     attach::{self, Attachments},
     begun::Begun,
-    cluster::{Cluster, SYSTEM_NAMESPACE},
+    cluster::Cluster,
     dial,
     endpoint::Endpoint,
     error::ask_for,
     find::{Found, Surroundings},
     handle::HandleData,
-    health::missing_rights,
-    labels,
+    health, labels,
     logs::Source,
     manifest::Manifest,
     observe::{self, belongs, belongs_to},
     pods::{self, is_lost, runs},
     settings::Settings,
-    stop,
+    statefulset::of_handle,
+    stop, wait,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use std::sync::{Mutex, PoisonError};
 use wharf_sdk::{
-    Attach, ByteStream, Context, Dial, DialOptions, Error, ErrorCode, Exit, Handle, Health, HostServices,
-    Instance, ListQuery, Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec,
+    Attach, ByteStream, Context, Dial, DialOptions, Error, Exit, Handle, Health, HostServices, Instance,
+    ListQuery, Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec,
     keyed_lock::KeyedLock,
 };
 
@@ -68,13 +68,7 @@ impl KubernetesRuntime {
 
     /// The StatefulSet of a handle. None: it is gone, or another one has its name.
     pub(crate) async fn find(&self, cluster: &Cluster, handle: &Handle) -> Result<Option<StatefulSet>> {
-        let data = HandleData::read(handle)?;
-        let doing = "the workload cannot be looked at";
-        let found = ask_for(doing, cluster.statefulsets().get(&data.statefulset)).await?;
-        Ok(found.filter(|set| {
-            set.metadata.uid.as_deref() == Some(&data.object_uid)
-                && labels::owner(&set.metadata) == Some((self.host_id.as_str(), handle.uid.as_str()))
-        }))
+        of_handle(cluster, &self.host_id, handle).await
     }
 
     /// The pods of a workload's StatefulSet.
@@ -144,26 +138,7 @@ impl Runtime for KubernetesRuntime {
             Ok(cluster) => cluster,
             Err(error) => return Health::unhealthy(error.message),
         };
-        let address = &cluster.address;
-        match cluster.instance().await {
-            Ok(_) => {}
-            Err(error) if error.code == ErrorCode::PermissionDenied => {
-                return Health::unhealthy(format!("{address}: {}", error.message)).with_remedy(format!(
-                    "let this user get the namespace {SYSTEM_NAMESPACE}, whose uid tells clusters apart"
-                ));
-            }
-            Err(error) => return Health::unhealthy(format!("{address}: {}", error.message)),
-        }
-        match missing_rights(&cluster).await {
-            Ok(missing) if missing.is_empty() => Health::healthy(),
-            Ok(missing) => Health::unhealthy(format!(
-                "{address}: this user may not {} in the namespace {}",
-                missing.join(", "),
-                cluster.namespace()
-            ))
-            .with_remedy("grant it"),
-            Err(error) => Health::unhealthy(format!("{address}: {}", error.message)),
-        }
+        health::of(&cluster).await
     }
 
     async fn validate(&self, spec: &WorkloadSpec) -> Result<()> {
@@ -214,7 +189,7 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn wait(&self, handle: &Handle) -> Result<Exit> {
-        self.ended(handle).await
+        wait::ended(&self.cluster().await?, &self.host_id, handle).await
     }
 
     async fn recover(&self, handle: &Handle) -> Result<Observation> {

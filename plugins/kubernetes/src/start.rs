@@ -3,7 +3,8 @@
 use crate::{
     begun::Begun,
     cluster::Cluster,
-    events::{self, Events, Said},
+    events::{self, Earlier, Events, Said},
+    handle::HandleData,
     hindrances::{Hindrances, Kind as Hindrance},
     identity,
     labels::{self, EXIT, PROOF, STARTED},
@@ -24,7 +25,7 @@ use wharf_sdk::{Error, Handle, Result, document::Event};
 /// For so long, a start waits for a pod that fits on no node, unless the settings say otherwise.
 const SCHEDULING: Duration = Duration::from_secs(5);
 /// For so long, a start waits for a pod after the cluster has warned of a hindrance, such as a volume that cannot be
-/// mounted or a container that cannot be made. A kubelet tries again after 10 to 15 seconds (its `workerBackOffPeriod`).
+/// mounted, a pod or a container that cannot be made. A kubelet tries again after 10 to 15 seconds (its `workerBackOffPeriod`).
 const STUCK: Duration = Duration::from_secs(20);
 /// After this time, a start begins to read the events of a pod that does not run yet.
 const CALM: Duration = Duration::from_secs(1);
@@ -33,21 +34,25 @@ impl KubernetesRuntime {
     /// Scales to one, and waits until the container runs.
     pub(crate) async fn let_run(&self, handle: &Handle) -> Result<()> {
         let cluster = self.cluster().await?;
-        let (set, instance) = tokio::try_join!(self.find(&cluster, handle), cluster.instance())?;
+        let object_uid = HandleData::read(handle)?.object_uid;
+        let (set, instance, earlier) = tokio::try_join!(
+            self.find(&cluster, handle),
+            cluster.instance(),
+            events::refusals_until_now(&cluster, &object_uid),
+        )?;
         let set = set.ok_or_else(crate::runtime::gone)?;
         if set.metadata.deletion_timestamp.is_some() {
             return Err(Error::precondition("the workload is being removed"));
         }
-        let since = Timestamp::now();
         let was_wanted = wanted(&set) == 1;
         if !was_wanted {
-            scale_up(&cluster, &self.begun, (&set, &handle.uid), (&instance, since)).await?;
+            scale_up(&cluster, &self.begun, (&set, &handle.uid), (&instance, Timestamp::now())).await?;
         }
         self.begun.note(&handle.uid);
         // Situation: the container has ended at once. If the workload was to run before, the cluster starts it again after
         // a pause, and this start waits for that. If it is newly started, its end is reported.
         let is_enough = if was_wanted { runs } else { has_run };
-        let pod = self.ready(&cluster, handle, &set, since, is_enough).await?;
+        let pod = self.ready(&cluster, handle, &set, earlier, is_enough).await?;
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let connected = match runs(&pod) {
             true => self.attachments.connect(&cluster, &handle.uid, name).await,
@@ -70,21 +75,31 @@ impl KubernetesRuntime {
         cluster: &Cluster,
         handle: &Handle,
         set: &StatefulSet,
-        since: Timestamp,
+        earlier: Earlier,
         is_enough: fn(&Pod) -> bool,
     ) -> Result<Pod> {
         let scheduling = self.settings.scheduling_seconds.map_or(SCHEDULING, Duration::from_secs);
         let mut progress = Progress { runtime: self, uid: &handle.uid, told: String::new() };
         let mut watch = PodWatch::of(cluster, &labels::of_workload(&self.host_id, &handle.uid));
         let set_uid = set.metadata.uid.as_deref().unwrap_or_default();
-        let mut refusals = events::refusals(cluster, set_uid, since);
+        let mut refusals = events::refusals(cluster, set_uid, earlier);
         let mut about_pod: Option<(String, Events)> = None;
-        let mut hindrances = Hindrances::default();
+        let (mut hindrances, mut is_made) = (Hindrances::default(), false);
         loop {
             let change = tokio::select! {
                 biased;
                 change = watch.next_patiently() => change?,
-                Some(refusal) = refusals.next() => return Err(refused(&refusal.message)),
+                Some(refusal) = refusals.next() => {
+                    if refusal.is_final {
+                        return Err(refused(&refusal.message));
+                    }
+                    // It may be told of late, when there is a pod by now.
+                    if !is_made {
+                        hindrances.set(Hindrance::Unmade, STUCK, Some(&refusal.message));
+                        progress.tell(format!("the cluster says: {}", refusal.message));
+                    }
+                    continue;
+                }
                 Some(said) = next_of(&mut about_pod) => {
                     let why = said.is_hindrance.then_some(said.message.as_str());
                     hindrances.set(Hindrance::Warned, STUCK, why);
@@ -93,9 +108,10 @@ impl KubernetesRuntime {
                 }
                 why = hindrances.outlasted() => return Err(refused(&why)),
             };
-            let Some(pod) = change.pods.values().find(|pod| belongs(pod, set) && is_new(pod)) else {
-                continue;
-            };
+            let pod = change.pods.values().find(|pod| belongs(pod, set) && is_new(pod));
+            is_made = pod.is_some();
+            let Some(pod) = pod else { continue };
+            hindrances.set(Hindrance::Unmade, STUCK, None);
             let trouble = reasons::of(pod);
             match &trouble {
                 Some(trouble) if trouble.kind == Kind::Final => return Err(refused(&trouble.message)),

@@ -3,6 +3,8 @@
 use crate::{
     cluster::Cluster,
     error::{ask, ask_for, is_conflict, operation},
+    handle::HandleData,
+    labels,
     observe::is_to_run,
     pods::PAUSE,
 };
@@ -12,7 +14,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, Preconditions},
     runtime::watcher::{Error as WatchError, watch_object},
 };
-use wharf_sdk::{Error, ErrorCode, Result};
+use wharf_sdk::{Error, ErrorCode, Handle, Result};
 
 /// The owner of the fields that wharf applies, as the cluster records it.
 pub(crate) const FIELD_MANAGER: &str = "wharf";
@@ -30,6 +32,21 @@ impl SetIdentity {
         let (name, object_uid) = (set.metadata.name.clone(), set.metadata.uid.clone());
         Self { name: name.unwrap_or_default(), object_uid: object_uid.unwrap_or_default() }
     }
+}
+
+/// The StatefulSet of a handle. None: it is gone, or another one has its name.
+pub(crate) async fn of_handle(
+    cluster: &Cluster,
+    host_id: &str,
+    handle: &Handle,
+) -> Result<Option<StatefulSet>> {
+    let data = HandleData::read(handle)?;
+    let doing = "the workload cannot be looked at";
+    let found = ask_for(doing, cluster.statefulsets().get(&data.statefulset)).await?;
+    Ok(found.filter(|set| {
+        set.metadata.uid.as_deref() == Some(&data.object_uid)
+            && labels::owner(&set.metadata) == Some((host_id, handle.uid.as_str()))
+    }))
 }
 
 /// Begins the removal, after which all that belongs to it is gone. If the StatefulSet is missing, or another one has its name,

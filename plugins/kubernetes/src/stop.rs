@@ -8,8 +8,9 @@ use crate::{
     error::{ask_for, is_conflict},
     labels::{self, EXIT, STARTED},
     observe::{belongs, wanted},
-    pods::{self, PAUSE, PodWatch, container, end, exit, last_end},
+    pods::{self, PAUSE, PodWatch, container, end, exit, is_lost, last_end},
     statefulset::{SetIdentity, change, is_there},
+    text::shown,
 };
 use futures_util::StreamExt;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
@@ -19,7 +20,7 @@ use kube::{
 };
 use std::time::Duration;
 use tokio::time::Instant;
-use wharf_sdk::{ErrorCode, Exit, Result};
+use wharf_sdk::{Error, ErrorCode, Exit, Result};
 
 /// The shortest grace period: with none, the cluster forgets a pod before its node has ended it.
 const LEAST_SECONDS: u64 = 1;
@@ -28,6 +29,10 @@ const LEAST_SECONDS: u64 = 1;
 const CONTROLLER: Duration = Duration::from_secs(2);
 /// For so long, the end of pods whose container has never been made is waited for: most of them go at once.
 const UNMADE: Duration = Duration::from_secs(3);
+
+/// For so long after its grace period, the end of a pod is waited for whose node the cluster has lost contact with. The node may be
+/// gone for good, and nobody but a person knows.
+const LOST: Duration = Duration::from_secs(5);
 
 /// The remains of a workload that was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +107,7 @@ async fn gone(
     seconds: u64,
 ) -> Result<(Option<Exit>, Left)> {
     let until = Instant::now() + UNMADE;
+    let until_lost = Instant::now() + Duration::from_secs(seconds) + LOST;
     let mut ended = None;
     let mut told = Vec::new();
     let ours = |pod: &&Pod| belongs(pod, set);
@@ -124,15 +130,29 @@ async fn gone(
                 told.push(uid);
             }
         }
+        let lost = left.iter().find(|pod| is_lost(pod));
         let change = tokio::select! {
             biased;
             change = watch.next_patiently() => change?,
+            () = tokio::time::sleep_until(until_lost), if lost.is_some() => {
+                return Err(lost.map_or_else(crate::runtime::gone, unanswered));
+            }
             () = tokio::time::sleep_until(until), if left.iter().all(is_unmade) => {
                 return Ok((ended, Left::Unmade));
             }
         };
         ended = change.gone.iter().filter(ours).find_map(end).map(exit).or(ended);
     }
+}
+
+/// The error for a pod whose node does not answer: it ends when its node is there again, or when the cluster forgets that node.
+fn unanswered(pod: &Pod) -> Error {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+    let (pod, node) = (shown(pod.metadata.name.as_deref().unwrap_or_default()), shown(node));
+    Error::unavailable(format!(
+        "it has been told to end, and the node '{node}' of pod/{pod} does not answer; where that node is gone for good, remove it \
+         from the cluster (kubectl delete node {node})"
+    ))
 }
 
 /// True of a pod whose container has never been made, and whose node may be fetching the image, by its kubelet's last report.

@@ -5,70 +5,72 @@ use crate::{
     labels,
     observe::{belongs, is_to_run, recorded_exit, wanted},
     pods::{PodWatch, container, end, exit, is_lost, last_end, runs},
-    runtime::{KubernetesRuntime, gone},
-    statefulset::{SetIdentity, wait_until_unwanted},
+    runtime::gone,
+    statefulset::{SetIdentity, of_handle, wait_until_unwanted},
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use wharf_sdk::{Error, Exit, Handle, Result};
 
-impl KubernetesRuntime {
-    /// The end of the running container, or of the last one if none runs; and whether the cluster starts another one, which it
-    /// may have done by the time this returns.
-    pub(crate) async fn ended(&self, handle: &Handle) -> Result<Exit> {
-        let cluster = self.cluster().await?;
-        let set = self.find(&cluster, handle).await?.ok_or_else(gone)?;
-        let mut watch = PodWatch::of(&cluster, &labels::of_workload(&self.host_id, &handle.uid));
-        let mut watched: Option<Watched> = None;
-        let identity = SetIdentity::of(&set);
-        let (mut is_first, mut is_empty) = (true, false);
-        loop {
-            // Situation: there is no pod, such as where a quota forbids the next one, and somebody scales to none or removes
-            // the StatefulSet. Conclusion: no event of a pod tells of that, so the StatefulSet is watched, too.
-            let change = tokio::select! {
-                biased;
-                change = watch.next() => change?,
-                () = wait_until_unwanted(&cluster, &identity), if is_empty => {
-                    return self.gone_without_a_word(&cluster, handle).await;
-                }
-            };
-            let ours = |pod: &&Pod| belongs(pod, &set);
-            if let Some(watched) = &watched {
-                let all: Vec<&Pod> = change.pods.values().chain(&change.gone).filter(ours).collect();
-                match watched.end(&all) {
-                    End::RunsOn => continue,
-                    End::Ended(exit) => return self.told(&cluster, handle, exit).await,
-                    End::Gone => return self.gone_without_a_word(&cluster, handle).await,
-                }
+/// The end of the running container, or of the last one if none runs; and whether the cluster starts another one, which it
+/// may have done by the time this returns.
+pub(crate) async fn ended(cluster: &Cluster, host_id: &str, handle: &Handle) -> Result<Exit> {
+    let set = of_handle(cluster, host_id, handle).await?.ok_or_else(gone)?;
+    let mut watch = PodWatch::of(cluster, &labels::of_workload(host_id, &handle.uid));
+    let mut watched: Option<Watched> = None;
+    let identity = SetIdentity::of(&set);
+    let (mut is_first, mut is_empty) = (true, false);
+    loop {
+        // Situation: there is no pod, such as where a quota forbids the next one, and somebody scales to none or removes
+        // the StatefulSet. Conclusion: no event of a pod tells of that, so the StatefulSet is watched, too.
+        let change = tokio::select! {
+            biased;
+            change = watch.next() => change?,
+            () = wait_until_unwanted(cluster, &identity), if is_empty => {
+                return gone_without_a_word(cluster, host_id, handle).await;
             }
-            let pods: Vec<&Pod> = change.pods.values().filter(ours).collect();
-            if let Some(pod) = pods.iter().find(|pod| runs(pod) && !is_lost(pod)) {
-                watched = Some(Watched::of(pod));
-            } else if let Some(end) = pods.iter().find_map(|pod| end(pod)) {
-                let exit = exit(end);
-                return self.told(&cluster, handle, exit).await;
-            } else if is_first && pods.is_empty() && wanted(&set) == 0 {
-                return recorded(&set);
-            } else if !change.gone.is_empty() && pods.is_empty() {
-                return self.gone_without_a_word(&cluster, handle).await;
+        };
+        let ours = |pod: &&Pod| belongs(pod, &set);
+        if let Some(watched) = &watched {
+            let all: Vec<&Pod> = change.pods.values().chain(&change.gone).filter(ours).collect();
+            match watched.end(&all) {
+                // Situation: the cluster had forgotten the position of the watch, and the pod went before the watch began
+                // anew. Conclusion: its last state is an old one, and no other will come.
+                End::RunsOn if !change.pods.contains_key(&watched.pod) => {
+                    return gone_without_a_word(cluster, host_id, handle).await;
+                }
+                End::RunsOn => continue,
+                End::Ended(exit) => return told(cluster, host_id, handle, exit).await,
+                End::Gone => return gone_without_a_word(cluster, host_id, handle).await,
             }
-            (is_first, is_empty) = (false, watched.is_none() && pods.is_empty());
         }
+        let pods: Vec<&Pod> = change.pods.values().filter(ours).collect();
+        if let Some(pod) = pods.iter().find(|pod| runs(pod) && !is_lost(pod)) {
+            watched = Some(Watched::of(pod));
+        } else if let Some(end) = pods.iter().find_map(|pod| end(pod)) {
+            let exit = exit(end);
+            return told(cluster, host_id, handle, exit).await;
+        } else if is_first && pods.is_empty() && wanted(&set) == 0 {
+            return recorded(&set);
+        } else if !change.gone.is_empty() && pods.is_empty() {
+            return gone_without_a_word(cluster, host_id, handle).await;
+        }
+        (is_first, is_empty) = (false, watched.is_none() && pods.is_empty());
     }
+}
 
-    /// The end of a workload whose pod went before its container's end was known: a command that stopped it may have
-    /// recorded the end.
-    async fn gone_without_a_word(&self, cluster: &Cluster, handle: &Handle) -> Result<Exit> {
-        let set = the_one(cluster, &self.host_id, &handle.uid).await?.ok_or_else(gone)?;
-        let reason = "its pod was removed".to_owned();
-        let removed = Exit { reason, restarts: is_to_run(&set), ..Exit::default() };
-        if removed.restarts { Ok(removed) } else { Ok(recorded(&set).unwrap_or(removed)) }
-    }
+/// The end of a workload whose pod went before its container's end was known: a command that stopped it may have
+/// recorded the end.
+async fn gone_without_a_word(cluster: &Cluster, host_id: &str, handle: &Handle) -> Result<Exit> {
+    let set = the_one(cluster, host_id, &handle.uid).await?.ok_or_else(gone)?;
+    let reason = "its pod was removed".to_owned();
+    let removed = Exit { reason, restarts: is_to_run(&set), ..Exit::default() };
+    if removed.restarts { Ok(removed) } else { Ok(recorded(&set).unwrap_or(removed)) }
+}
 
-    /// An end, with the cluster's intention: it is asked anew, since somebody may have told it to stop the workload.
-    async fn told(&self, cluster: &Cluster, handle: &Handle, exit: Exit) -> Result<Exit> {
-        let set = self.find(cluster, handle).await?;
-        Ok(Exit { restarts: set.as_ref().is_some_and(is_to_run), ..exit })
-    }
+/// An end, with the cluster's intention: it is asked anew, since somebody may have told it to stop the workload.
+async fn told(cluster: &Cluster, host_id: &str, handle: &Handle, exit: Exit) -> Result<Exit> {
+    let set = of_handle(cluster, host_id, handle).await?;
+    Ok(Exit { restarts: set.as_ref().is_some_and(is_to_run), ..exit })
 }
 
 /// The end of a workload that has no pod any more.

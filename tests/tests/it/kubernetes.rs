@@ -1,6 +1,7 @@
 //! Workloads as pods of a real cluster, beside containers and plain processes.
 mod absent;
 mod credentials;
+mod edited;
 mod exchanged;
 mod hostile;
 mod moved;
@@ -39,8 +40,13 @@ fn write(path: &Path, config: &Value) {
     fs::rename(&new, path).unwrap();
 }
 
-/// A host that finds a cluster and a namespace of it, and no other engine.
+/// A host that finds a cluster and a namespace of it, and no other engine. It may do there what `rbac.yaml` says, and nothing else.
 pub(crate) fn host(cluster: &Cluster, namespace: &Namespace<'_>) -> Host {
+    rights::of_account(cluster, namespace)
+}
+
+/// The same with all rights in the whole cluster.
+fn host_of_admin(cluster: &Cluster, namespace: &Namespace<'_>) -> Host {
     let host = Host::new();
     host.add_plugin("kubernetes");
     fs::create_dir(host.engines()).unwrap();

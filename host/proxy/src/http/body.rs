@@ -2,14 +2,14 @@
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use crate::http::budget::{BodyCharge, Budget, Listed};
+use crate::http::budget::{BodyCharge, Budget, Holder, Listed};
 use crate::http::respond::{closing, rpc_error};
 use crate::protocol::message::code;
 use crate::protocol::options::Limits;
@@ -49,9 +49,20 @@ pub(crate) fn check_length(headers: &HeaderMap, most: usize) -> Result<(), BodyE
     Ok(())
 }
 
+/// True if a body is longer than so many bytes, or does not say how long it is. Where it is refused whatever it holds, that
+/// need not wait for it; a short one is read, for the id that its error should have.
+pub(crate) fn may_be_longer(headers: &HeaderMap, most: usize) -> bool {
+    match headers.get(CONTENT_LENGTH) {
+        Some(_) => check_length(headers, most).is_err(),
+        None => headers.contains_key(TRANSFER_ENCODING),
+    }
+}
+
 /// The memory that a body is charged to while it is read.
 pub(crate) struct Memory<'a> {
     pub(crate) budget: &'a Arc<Budget>,
+    /// Whose body it is.
+    pub(crate) holder: Holder,
     /// Makes room after the budget was exceeded.
     pub(crate) free_memory: &'a (dyn Fn() + Sync),
 }
@@ -74,7 +85,7 @@ impl WholeBody {
             return (bytes, None);
         }
         let charge = charge.unwrap_or_else(|| {
-            let mut charge = memory.budget.read_body();
+            let mut charge = memory.budget.read_body(memory.holder);
             charge.add(bytes.len());
             charge
         });
@@ -112,7 +123,7 @@ async fn collect(mut body: Body, most: usize, memory: &Memory<'_>) -> Result<Who
     if body.is_end_stream() {
         return Ok(WholeBody { bytes: first, charge: None });
     }
-    let mut charge = memory.budget.read_body();
+    let mut charge = memory.budget.read_body(memory.holder);
     let dropped = charge.dropped.clone();
     let mut whole = BytesMut::new();
     let mut piece = Some(first);

@@ -2,9 +2,10 @@
 //!
 //! Bodies that are being read, events of streams, answers on their way to a client, lines that wait for stdin and tables
 //! with texts of clients are all charged to it. Nothing waits for room: the limit may be exceeded by one message, and then
-//! the largest holder loses its bytes ([`crate::stdio::broker::State::free_memory`] for sessions, [`Budget::drop_largest_body`]
+//! the largest holder loses its bytes ([`crate::stdio::broker::State::free_memory`] for sessions, [`Budget::drop_body`]
 //! for bodies, [`crate::http::lines`] for lines).
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,10 +42,24 @@ pub(crate) struct Budget {
     /// Bodies that are being read and did not come in one piece.
     bodies: Mutex<HashMap<u64, BodyInReading>>,
     next_body: AtomicU64,
+    /// Makes numbers of sessions' ids, which nobody else can foresee.
+    numbers: RandomState,
+}
+
+/// Whose a body is that is being read. What one holds counts as a sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    /// A session's, by a number for its id.
+    Session(u64),
+    /// That of a request without a session: all of them are one holder, for nothing tells their senders apart.
+    NoSession,
+    /// A line of a server, by a number of its own.
+    Line(u64),
 }
 
 #[derive(Debug)]
 struct BodyInReading {
+    holder: Holder,
     account: Account,
     drop: CancellationToken,
 }
@@ -60,6 +75,7 @@ impl Budget {
             lines: LinesOfAll::new(limit / SHARE_OF_LINES),
             bodies: Mutex::default(),
             next_body: AtomicU64::new(0),
+            numbers: RandomState::new(),
         })
     }
 
@@ -143,24 +159,45 @@ impl Budget {
         self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The session of this id as a holder of bodies.
+    pub(crate) fn session(&self, id: &str) -> Holder {
+        Holder::Session(self.numbers.hash_one(id))
+    }
+
+    /// A line of a server that is being read as a holder.
+    pub(crate) fn line(&self) -> Holder {
+        Holder::Line(self.next_body.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Registers a body that is being read.
-    pub(crate) fn read_body(self: &Arc<Self>) -> BodyCharge {
+    pub(crate) fn read_body(self: &Arc<Self>, holder: Holder) -> BodyCharge {
         let number = self.next_body.fetch_add(1, Ordering::Relaxed);
         let (account, drop) = (Account::new(self), CancellationToken::new());
-        self.bodies().insert(number, BodyInReading { account: account.clone(), drop: drop.clone() });
+        let body = BodyInReading { holder, account: account.clone(), drop: drop.clone() };
+        self.bodies().insert(number, body);
         BodyCharge { budget: self.clone(), number, account, dropped: drop, bytes: 0 }
     }
 
-    /// The bytes of the body of which most has been read.
-    pub(crate) fn largest_body(&self) -> usize {
-        self.bodies().values().map(|body| body.account.held()).max().unwrap_or(0)
+    /// The bytes that have been read of bodies, by whose they are.
+    pub(crate) fn bodies_by_holder(&self) -> HashMap<Holder, usize> {
+        let mut by_holder = HashMap::new();
+        for body in self.bodies().values() {
+            *by_holder.entry(body.holder).or_default() += body.account.held();
+        }
+        by_holder
     }
 
-    /// Has the reading of that body end with an error. False if none is being read.
-    pub(crate) fn drop_largest_body(&self) -> bool {
+    /// Has the reading of a body end with an error: the largest one of whoever holds most. `top` is the session that holds
+    /// most, and how much, its bodies among it. False if that one has no body: something else of its has to go.
+    pub(crate) fn drop_body(&self, by_holder: &HashMap<Holder, usize>, top: Option<(Holder, usize)>) -> bool {
+        let most = by_holder.iter().map(|(holder, bytes)| (*holder, *bytes)).max_by_key(|(_, bytes)| *bytes);
+        let most = most.filter(|(_, bytes)| *bytes > top.map_or(0, |(_, held)| held));
+        let Some((holder, _)) = most.or(top) else { return false };
         let mut bodies = self.bodies();
-        let largest = bodies.iter().max_by_key(|(_, body)| body.account.held()).map(|(number, _)| *number);
-        let Some(body) = largest.and_then(|number| bodies.remove(&number)) else { return false };
+        let of_holder = bodies.iter().filter(|(_, body)| body.holder == holder);
+        let sizes = of_holder.map(|(number, body)| (*number, body.account.held()));
+        let largest = sizes.filter(|(_, held)| *held > 0).max_by_key(|(_, held)| *held);
+        let Some(body) = largest.and_then(|(number, _)| bodies.remove(&number)) else { return false };
         body.account.write_off();
         body.drop.cancel();
         true
@@ -305,92 +342,4 @@ impl Drop for TableEntry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Account, Budget, ENTRY, MUCH, REST};
-
-    #[test]
-    fn a_text_is_held_until_nothing_refers_to_it() {
-        let budget = Budget::new(100);
-        let account = Account::new(&budget);
-        let text = account.hold(vec![0; 60]);
-        let part = text.slice(10..20);
-        drop(text);
-        assert_eq!((budget.used(), account.held(), budget.is_over()), (60, 60, false));
-        let more = account.hold(vec![0; 60]);
-        assert!(budget.is_over());
-        drop((part, more));
-        assert_eq!((budget.used(), account.held()), (0, 0));
-    }
-
-    #[test]
-    fn a_written_off_account_is_given_back_once() {
-        let budget = Budget::new(100);
-        let (one, other) = (Account::new(&budget), Account::new(&budget));
-        let (text, kept) = (one.hold(vec![0; 60]), other.hold(vec![0; 50]));
-        one.write_off();
-        assert_eq!((budget.used(), one.is_written_off()), (50, true));
-        drop(text);
-        assert_eq!(budget.used(), 50);
-        drop(kept);
-        assert_eq!(budget.used(), 0);
-    }
-
-    #[test]
-    fn the_largest_body_makes_room() {
-        let budget = Budget::new(100);
-        let (mut small, mut large) = (budget.read_body(), budget.read_body());
-        small.add(40);
-        large.add(70);
-        assert!(budget.is_over() && budget.largest_body() == 70);
-        assert!(budget.drop_largest_body());
-        assert!(large.dropped.is_cancelled() && !small.dropped.is_cancelled());
-        drop(large);
-        assert_eq!(budget.used(), 40);
-        drop(small);
-        assert_eq!((budget.used(), budget.drop_largest_body()), (0, false));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_budget_comes_to_rest_after_much_was_given_back_and_not_after_little() {
-        let budget = Budget::new(1 << 20);
-        let waited = |budget: std::sync::Arc<Budget>| async move {
-            tokio::time::timeout(REST * 10, budget.at_rest()).await.is_ok()
-        };
-        budget.add(MUCH - 1);
-        budget.give_back(MUCH - 1);
-        assert!(!waited(budget.clone()).await);
-        budget.add(MUCH);
-        assert!(!waited(budget.clone()).await, "it is still held");
-        budget.give_back(MUCH);
-        budget.add(MUCH);
-        budget.give_back(MUCH);
-        assert!(waited(budget.clone()).await);
-        assert!(!waited(budget.clone()).await, "once");
-        budget.add(MUCH);
-        budget.give_back(MUCH);
-        assert!(waited(budget).await, "and again");
-    }
-
-    #[test]
-    fn the_tables_of_a_proxy_may_hold_only_a_share_of_the_budget() {
-        let budget = Budget::new(4 * 1000);
-        let entry = budget.table_entry(500).unwrap();
-        assert!(budget.table_entry(500 - ENTRY).is_none(), "an entry costs more than its texts");
-        drop(entry);
-        assert!(budget.table_entry(1000 - ENTRY).is_some());
-        assert_eq!(budget.used(), 0);
-    }
-
-    #[test]
-    fn lines_for_servers_may_hold_only_a_share_of_the_budget_but_one_always_passes() {
-        let budget = Budget::new(100);
-        let server = budget.lines_of_server();
-        assert!(budget.add_line(&server, 60), "one alone");
-        assert!(!budget.add_line(&server, 1));
-        budget.add_short_line(&server, 1);
-        budget.give_back_lines(&server, 61);
-        assert!(budget.add_line(&server, 30) && budget.add_line(&server, 20) && !budget.add_line(&server, 1));
-        budget.give_back_lines(&server, 50);
-        assert_eq!(budget.used(), 0);
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 pub(crate) mod handshake;
 pub(crate) mod health;
 pub(crate) mod own_request;
+pub(crate) mod passing;
 pub(crate) mod proxy;
 pub(crate) mod shared;
 pub(crate) mod upstream;

@@ -21,20 +21,21 @@ use tokio::time::timeout;
 use crate::http::access::PATH;
 use crate::http::admission as gate;
 use crate::http::admission::{Admission, Gate};
-use crate::http::body::Memory;
-use crate::http::budget::{Budget, Listed};
+use crate::http::body::{Memory, may_be_longer};
+use crate::http::budget::{Budget, Holder, Listed};
 use crate::http::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
 use crate::http::guarded::Guarded;
-use crate::http::respond::{empty, rpc_error};
+use crate::http::respond::{closing, empty, rpc_error, unavailable};
 use crate::http::serve::ConnectionAbort;
 use crate::protocol::forgiven::without_mark;
 use crate::protocol::json;
 use crate::protocol::message::{Id, Message, MessageError, code};
 use crate::protocol::operation_counts::{Method as McpMethod, Operation, Outcome};
-use crate::protocol::options::{Limits, ProxyOptions};
+use crate::protocol::options::{Busy, Limits, ProxyOptions};
 use crate::protocol::revision::{Revision, is_modern};
 use crate::reverse::handshake::{self, NotReady, OtherPlace};
 use crate::reverse::health;
+use crate::reverse::passing::Passing;
 use crate::reverse::shared::{HttpShared, Server, ToServer};
 use crate::reverse::upstream::Upstream;
 use crate::stdio::upstream::connection::PingError;
@@ -142,8 +143,14 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
     if let Err(response) = crate::stdio::downstream::post::check_post_head(parts, limits) {
         return *response;
     }
-    let free_memory = || while proxy.budget.is_over() && proxy.budget.drop_largest_body() {};
-    let memory = Memory { budget: &proxy.budget, free_memory: &free_memory };
+    if may_be_longer(&parts.headers, limits.opening_bytes) && proxy.places.available_permits() == 0 {
+        return closing(unavailable(None, Busy::TooManyCalls, limits));
+    }
+    let budget = &proxy.budget;
+    let free_memory = || while budget.is_over() && budget.drop_body(&budget.bodies_by_holder(), None) {};
+    // Whether the server knows that session is the server's to say.
+    let holder = headers.session.map_or(Holder::NoSession, |id| budget.session(id));
+    let memory = Memory { budget, holder, free_memory: &free_memory };
     let body = match crate::http::body::read_body(body, limits.body_bytes, limits, &memory).await {
         Ok(body) => body,
         Err(error) => return error.response(),
@@ -245,11 +252,7 @@ impl HttpShared {
         let places = if parts.method == Method::GET { &self.stream_places } else { &self.places };
         let Ok(place) = places.clone().try_acquire_owned() else {
             end(&mut operation, Outcome::Internal);
-            return crate::http::respond::unavailable(
-                id,
-                crate::protocol::options::Busy::TooManyCalls,
-                &self.options.limits,
-            );
+            return unavailable(id, Busy::TooManyCalls, &self.options.limits);
         };
         let request = ToServer {
             method: parts.method.clone(),
@@ -280,6 +283,8 @@ impl HttpShared {
                 let (head, body) = answer.into_parts();
                 let is_error = head.status.is_client_error() || head.status.is_server_error();
                 end(&mut operation, if is_error { Outcome::OtherError } else { Outcome::Done });
+                let connection = parts.extensions.get::<ConnectionAbort>();
+                let body = Passing::new(body, &head.headers, connection, self.options.limits.ring_keep);
                 // The place is taken until the body has ended: a stream may go on for hours.
                 let mut response = Response::new(Body::new(Guarded { body, _guard: (place, operation) }));
                 *response.status_mut() = head.status;

@@ -216,19 +216,22 @@ impl State {
         let _ = self.send(line);
     }
 
-    /// Sets the server's log level to the most verbose one that any session wants.
-    pub(crate) fn sync_level(&mut self) {
+    /// Sets the server's log level to the most verbose one that any session wants. True if the server is asked for another one:
+    /// it may say so, which concerns whoever caused it.
+    pub(crate) fn sync_level(&mut self) -> bool {
         let is_asked = self.sessions.values().any(|session| session.level.is_some());
         let wanted = self.sessions.values().map(|session| session.level.unwrap_or_default()).min();
-        let Some(wanted) = wanted else { return };
+        let Some(wanted) = wanted else { return false };
         let sent = self.upstream.as_ref().and_then(|upstream| upstream.level);
         // A server whose log level nobody ever set keeps its own.
         if !is_asked && sent.is_none() {
-            return;
+            return false;
         }
-        if sent != Some(wanted) && self.send_level(wanted).is_ok() {
+        let is_sent = sent != Some(wanted) && self.send_level(wanted).is_ok();
+        if is_sent {
             tracing::debug!(level = wanted.as_str(), "changed the server's log level");
         }
+        is_sent
     }
 
     fn send_level(&mut self, level: LogLevel) -> Result<(), Busy> {

@@ -12,9 +12,14 @@ pub(crate) struct ClientCapabilities {
     pub(crate) elicitation_url: bool,
 }
 
+/// The most bytes of what is passed on. It is kept for as long as a server is waited for, as values, which are many times as
+/// large as their text.
+const MOST_PASSED_ON: usize = 4096;
+
 impl ClientCapabilities {
-    /// The words of an `initialize` on the abilities that are passed on, for a server that has this client alone.
-    pub(crate) fn passed_on(raw: Option<&[u8]>) -> Value {
+    /// The words of an `initialize` on the abilities that are passed on, for a server that has this client alone. `None` if they
+    /// are too long.
+    pub(crate) fn passed_on(raw: Option<&[u8]>) -> Option<Value> {
         let value: Value = raw.and_then(|raw| serde_json::from_slice(raw).ok()).unwrap_or_default();
         let mut offered = serde_json::Map::new();
         for name in ["roots", "sampling", "elicitation"] {
@@ -22,7 +27,8 @@ impl ClientCapabilities {
                 offered.insert(name.to_owned(), known.clone());
             }
         }
-        Value::Object(offered)
+        let offered = Value::Object(offered);
+        (offered.to_string().len() <= MOST_PASSED_ON).then_some(offered)
     }
 
     /// Reads the `capabilities` of an `initialize`. An empty `elicitation` means forms (2025-06-18 knew no other).

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::budget::Account;
-use crate::protocol::message::{Id, code, error_text};
+use crate::protocol::message::Id;
 use crate::protocol::options::Limits;
+use crate::stdio::event_log::shed::{SMALL_ANSWER, not_kept};
 
 /// Number of a stream, unique in the proxy: another session's event id is found nowhere.
 pub(crate) type StreamNo = u64;
@@ -85,16 +86,6 @@ pub(crate) enum Taken {
     Dropped,
 }
 
-/// The number of messages that a stream gave up to make room.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Shed {
-    pub(crate) answers: u64,
-    pub(crate) others: u64,
-}
-
-/// An error that takes an answer's place, and answers as small as that, are kept under pressure.
-const SMALL_ANSWER: usize = 1024;
-
 /// One stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -109,6 +100,11 @@ pub(crate) struct Stream {
     readers: u64,
     /// Every event before it was given to a reader.
     read_up_to: u64,
+    /// After the last answer that is no longer held.
+    answers_from: u64,
+    /// Messages that readers have missed and that are not told yet, and the first one that is not among them.
+    missed: u64,
+    missed_to: u64,
     /// Requests that will still be answered here (POST).
     pub(crate) open_calls: usize,
     finished: bool,
@@ -135,6 +131,9 @@ impl Stream {
             reader: None,
             readers: 0,
             read_up_to: 0,
+            answers_from: 0,
+            missed: 0,
+            missed_to: 0,
             open_calls: 0,
             finished: false,
             quiet_since: Some(now),
@@ -236,6 +235,9 @@ impl Stream {
             }
             let Some(Event { sequence, frame, answers }) = self.ring.pop_front() else { break };
             self.bytes -= frame.len();
+            if answers.is_some() {
+                self.answers_from = sequence + 1;
+            }
             // Its connection may break before all of it is written: then its client is told, and need not wait. What tells it
             // is never longer than this, however long the id: it goes when it is evicted itself.
             if let Some(id) = answers.filter(|id| frame.len() > SMALL_ANSWER + id.as_json().len()) {
@@ -260,11 +262,21 @@ impl Stream {
     }
 
     /// Connects a reader that has seen everything up to `seen` (`None`: nothing). `None` when what follows is gone.
+    ///
+    /// Situation: the stream of a POST had a burst, and only the end of it is held once its connection has broken. Conclusion:
+    /// its client gets that end, for the answer is in it; the gap is counted ([`Self::take_missed`]).
     pub(crate) fn attach(&mut self, seen: Option<u64>, abort: Option<CancellationToken>) -> Option<u64> {
         let first = self.ring.front().map_or(self.next_sequence, |event| event.sequence);
-        let next = seen.map_or(first, |seen| seen.saturating_add(1));
-        if next < first || next > self.next_sequence {
+        let mut next = seen.map_or(first, |seen| seen.saturating_add(1));
+        if next > self.next_sequence {
             return None;
+        }
+        if next < first {
+            if self.kind == StreamKind::Get || next < self.answers_from {
+                return None;
+            }
+            self.missed += first.saturating_sub(next.max(self.missed_to));
+            (next, self.missed_to) = (first, first);
         }
         if let Some(before) = self.reader.take()
             && let Some(waker) = before.waker
@@ -276,6 +288,11 @@ impl Stream {
         self.reader = Some(Reader { number: self.readers, next, waker: None, abort });
         self.count_unread();
         Some(self.readers)
+    }
+
+    /// The messages before an answer that readers have missed since this was last asked.
+    pub(crate) fn take_missed(&mut self) -> u64 {
+        std::mem::take(&mut self.missed)
     }
 
     fn count_unread(&mut self) {
@@ -339,31 +356,6 @@ impl Stream {
         }
     }
 
-    /// Drops the stream's events to make room. An answer becomes an error, also one that was taken: it may not have been
-    /// written yet, and its connection is ended then.
-    pub(crate) fn shed(&mut self, account: Account) -> Shed {
-        self.account = account;
-        let mut shed = Shed::default();
-        for event in std::mem::take(&mut self.ring) {
-            let Event { sequence, frame, answers } = event;
-            let is_unread = sequence >= self.read_up_to;
-            let Some(id) = answers else {
-                shed.others += u64::from(sequence > 0 && is_unread);
-                continue;
-            };
-            let frame = if frame.len() <= SMALL_ANSWER {
-                self.account.hold(frame.to_vec())
-            } else {
-                shed.answers += u64::from(is_unread);
-                self.frame(sequence, &no_memory(&id))
-            };
-            self.ring.push_back(Event { sequence, frame, answers: Some(id) });
-        }
-        self.bytes = self.ring.iter().map(|event| event.frame.len()).sum();
-        self.count_unread();
-        shed
-    }
-
     /// Has the reader look again.
     pub(crate) fn wake(&mut self) {
         if let Some(waker) = self.reader.as_mut().and_then(|reader| reader.waker.take()) {
@@ -372,17 +364,6 @@ impl Stream {
     }
 }
 
-/// The error that a client gets in the place of an answer for which there is no memory.
-pub(crate) fn no_memory(id: &Id) -> Vec<u8> {
-    let text = "the answer was dropped: the proxy's memory is full, and this session holds most of it";
-    error_text(Some(id.as_json()), code::INTERNAL, text)
-}
-
-/// The error that a client gets that asks once more for a large answer, which is kept for one reader.
-fn not_kept(id: &Id) -> Vec<u8> {
-    let text = "the connection broke while a large answer was on its way, which is not kept for another one";
-    error_text(Some(id.as_json()), code::INTERNAL, text)
-}
-
+pub(crate) mod shed;
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,22 @@ impl State {
         Ok(())
     }
 
+    /// The reason why nothing that a session may send now is taken, if there is one.
+    pub(crate) fn refuses_all(&self, session: &str) -> Option<Busy> {
+        if !self.is_ready() {
+            return Some(Busy::NotRunning);
+        }
+        let session = self.sessions.get(session)?;
+        // An answer to the server needs no place, and calls may wait for it.
+        if !session.server_requests.is_empty() {
+            return None;
+        }
+        if self.calls >= self.limits.in_flight {
+            return Some(Busy::TooManyCalls);
+        }
+        (session.calls.len() >= self.limits.in_flight_per_session).then_some(Busy::TooManyCallsOfSession)
+    }
+
     /// Sends requests of the server that had no stream on that of a call.
     fn send_unsent(&mut self, session: &SessionId, upstream_id: u64) {
         let unsent = self.sessions.get_mut(session).map(Session::take_unsent).unwrap_or_default();

@@ -105,17 +105,17 @@ impl Family<Shared> {
     /// Makes room until no more is held than may be: whoever holds most loses it, in whichever of them.
     fn free_memory(&self, front: &Shared) {
         while front.budget.is_over() {
+            let bodies = front.budget.bodies_by_holder();
             let holder = |proxy: Arc<Shared>| {
-                let (id, held) = proxy.locked(|state| state.holds_most())?;
-                Some((held, id, proxy))
+                let most = proxy.locked(|state| state.holds_most(&bodies))?;
+                Some((most, proxy))
             };
-            let top = self.proxies().into_iter().filter_map(holder).max_by_key(|(held, ..)| *held);
-            if front.budget.largest_body() > top.as_ref().map_or(0, |(held, ..)| *held) {
-                front.budget.drop_largest_body();
+            let top = self.proxies().into_iter().filter_map(holder).max_by_key(|(most, _)| most.held);
+            if front.budget.drop_body(&bodies, top.as_ref().map(|(most, _)| most.as_holder())) {
                 continue;
             }
-            let Some((held, id, proxy)) = top else { break };
-            proxy.locked(|state| state.shed(&id, held));
+            let Some((most, proxy)) = top else { break };
+            proxy.locked(|state| state.shed(&most.session, most.held));
         }
     }
 

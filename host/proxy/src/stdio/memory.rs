@@ -1,43 +1,62 @@
 //! Makes room when the proxy holds more than its budget: the session that holds most loses its bytes. Among session servers
 //! the one with most bytes queued loses its queued long lines ([`State::shed_lines`], reached only with `--instances
 //! per-session`). A part of [`State`]; [`crate::http::budget::Budget`] counts the bytes.
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::budget::Account;
+use crate::http::budget::{Account, Holder};
 use crate::protocol::forgiven::own_id;
 use crate::protocol::message::{Message, Shape, code, error_text};
 use crate::stdio::broker::State;
 use crate::stdio::call::{Answer, Call};
 use crate::stdio::delivery::Delivery;
-use crate::stdio::event_log::no_memory;
+use crate::stdio::event_log::shed::no_memory;
 use crate::stdio::session::SessionId;
 use crate::stdio::shared::Shared;
 use crate::stdio::undelivered::Reason;
 
+/// The session that holds most.
+pub(crate) struct Most {
+    pub(crate) session: SessionId,
+    holder: Holder,
+    /// In bytes.
+    pub(crate) held: usize,
+}
+
+impl Most {
+    /// The same as a holder of bodies.
+    pub(crate) fn as_holder(&self) -> (Holder, usize) {
+        (self.holder, self.held)
+    }
+}
+
 impl State {
-    /// Makes room until no more is held than may be, or nobody is left to take it from. A request body that is larger than
-    /// what any session holds goes first.
+    /// Makes room until no more is held than may be, or nobody is left to take it from. The bodies of whoever holds most go
+    /// first: their clients are told, and may send them again.
     pub(crate) fn free_memory(&mut self) {
         while self.budget.is_over() {
-            let top = self.holds_most();
-            if self.budget.largest_body() > top.as_ref().map_or(0, |(_, held)| *held) {
-                self.budget.drop_largest_body();
+            let bodies = self.budget.bodies_by_holder();
+            let top = self.holds_most(&bodies);
+            if self.budget.drop_body(&bodies, top.as_ref().map(Most::as_holder)) {
                 continue;
             }
-            let Some((top, most)) = top else { break };
-            self.shed(&top, most);
+            let Some(Most { session, held, .. }) = top else { break };
+            self.shed(&session, held);
         }
     }
 
-    /// The session that holds most, and how much, if any holds anything.
-    pub(crate) fn holds_most(&mut self) -> Option<(SessionId, usize)> {
-        let held = self.sessions.iter().map(|(id, session)| (id, session.account.held()));
-        let (id, held) = held.max_by_key(|(_, held)| *held)?;
-        (held > 0).then(|| (id.clone(), held))
+    /// The session that holds most, its bodies among it, if any holds anything.
+    pub(crate) fn holds_most(&self, bodies: &HashMap<Holder, usize>) -> Option<Most> {
+        let held = self.sessions.iter().map(|(id, session)| {
+            let holder = self.budget.session(id.as_str());
+            (id, holder, session.account.held() + bodies.get(&holder).copied().unwrap_or(0))
+        });
+        let (id, holder, held) = held.max_by_key(|(.., held)| *held)?;
+        (held > 0).then(|| Most { session: id.clone(), holder, held })
     }
 
     /// Notes that a large text has reached its client, or that its connection is gone.

@@ -145,33 +145,38 @@ impl State {
         match self.owner() {
             Owner::One(session) => self.log_to(&session, level, message),
             Owner::Nobody => {
-                let Self { sessions, limits, undelivered, .. } = self;
-                for session in sessions.values_mut() {
-                    if level >= session.level.unwrap_or_default() {
-                        let sent = session.send_unbound(message.text(), Importance::Droppable, limits);
-                        if sent == Sent::Dropped {
-                            undelivered.note(Reason::LogBurst);
-                        }
-                    }
+                for session in self.session_ids() {
+                    self.log_unbound(&session, level, message);
                 }
             }
             Owner::Several => self.undelivered.note(Reason::LogAmbiguous),
         }
     }
 
-    fn log_to(&mut self, session: &SessionId, level: LogLevel, message: &Message) {
-        if level < self.level_of(session.as_str()) {
+    /// True if a log message is for a session by its level.
+    fn is_wanted(&mut self, session: &SessionId, level: LogLevel) -> bool {
+        let set = self.sessions.get(session).and_then(|session| session.level);
+        // It is what the server's only client would get directly.
+        let is_wanted = match set {
+            Some(set) => level >= set,
+            None => self.has_one_client() || level >= LogLevel::default(),
+        };
+        if !is_wanted && set.is_none() {
+            self.undelivered.note(Reason::LogLevel);
+        }
+        is_wanted
+    }
+
+    fn log_unbound(&mut self, session: &SessionId, level: LogLevel, message: &Message) {
+        if !self.is_wanted(session, level) {
             return;
         }
-        let Some(known) = self.sessions.get_mut(session) else {
-            self.undelivered.note(Reason::LogUnread);
-            return;
-        };
-        let mut calls = known.calls.values();
-        let sent = match (calls.next().copied(), calls.next()) {
-            (Some(call), None) => self.push_to_call(call, message.text(), Importance::Droppable),
-            _ => known.send_unbound(message.text(), Importance::Droppable, &self.limits),
-        };
+        let Some(known) = self.sessions.get_mut(session) else { return };
+        let sent = known.send_unbound(message.text(), Importance::Droppable, &self.limits);
+        self.note_log(sent);
+    }
+
+    fn note_log(&mut self, sent: Sent) {
         match sent {
             Sent::Yes => {}
             Sent::Dropped => self.undelivered.note(Reason::LogBurst),
@@ -179,9 +184,28 @@ impl State {
         }
     }
 
+    fn log_to(&mut self, session: &SessionId, level: LogLevel, message: &Message) {
+        let Some(known) = self.sessions.get(session) else {
+            self.undelivered.note(Reason::LogUnread);
+            return;
+        };
+        let mut calls = known.calls.values();
+        let (Some(call), None) = (calls.next().copied(), calls.next()) else {
+            return self.log_unbound(session, level, message);
+        };
+        if self.is_wanted(session, level) {
+            let sent = self.push_to_call(call, message.text(), Importance::Droppable);
+            self.note_log(sent);
+        }
+    }
+
     fn resource_updated(&mut self, message: &Message) {
         let Some(uri) = message.param_str("uri") else { return };
-        for id in self.subscriptions.subscribers(&uri) {
+        let subscribers = self.subscriptions.subscribers(&uri);
+        if subscribers.is_empty() && !self.sessions.is_empty() {
+            self.undelivered.note(Reason::ResourceUnsubscribed);
+        }
+        for id in subscribers {
             let Self { sessions, limits, budget, .. } = self;
             let session = sessions.get_mut(&id);
             if session.is_some_and(|known| !known.announce_resource(&uri, message.text(), limits, budget)) {
@@ -207,9 +231,12 @@ impl State {
             let ours = ours.to_string();
             let change = Rewrite { param: Some(("requestId", ours.as_bytes())), ..Rewrite::default() };
             let text = message.rewritten(&change);
-            match call {
-                Some(call) => drop(self.push_to_call(call, &text, Importance::Needed)),
-                None => drop(session.send_unbound(&text, Importance::Needed, &self.limits)),
+            let sent = match call {
+                Some(call) => self.push_to_call(call, &text, Importance::Needed),
+                None => session.send_unbound(&text, Importance::Needed, &self.limits),
+            };
+            if sent != Sent::Yes {
+                self.undelivered.note(Reason::CancellationUnread);
             }
             return;
         }
@@ -218,12 +245,18 @@ impl State {
     fn elicitation_complete(&mut self, message: &Message) {
         let Some(id) = message.param_str("elicitationId") else { return };
         let Self { sessions, limits, undelivered, .. } = self;
+        let has_clients = !sessions.is_empty();
         let mut owners = sessions
             .values_mut()
             .filter(|session| session.elicitations.iter().any(|(known, _)| *known == id));
         match (owners.next(), owners.next()) {
-            (Some(session), None) => drop(session.send_unbound(message.text(), Importance::Needed, limits)),
+            (Some(session), None) => {
+                if session.send_unbound(message.text(), Importance::Needed, limits) != Sent::Yes {
+                    undelivered.note(Reason::ElicitationUnread);
+                }
+            }
             (Some(_), Some(_)) => undelivered.note(Reason::Unknown),
+            (None, _) if has_clients => undelivered.note(Reason::ElicitationUnread),
             (None, _) => {}
         }
     }

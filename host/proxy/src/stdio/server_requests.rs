@@ -91,7 +91,8 @@ impl State {
 
     fn ask_client(&mut self, id: &Id, method: &str, message: &Message) -> Result<(), Refusal> {
         let mode = message.param_str("mode").unwrap_or("form".into()).into_owned();
-        check_capability(self.declared, method, &mode)?;
+        check_capability(self.declared, method, &mode)
+            .map_err(|refusal| Refusal { counted: self.not_declared(method), ..refusal })?;
         let (session_id, place) = self.whom_to_ask()?;
         if id.as_json().len() > self.limits.id_bytes
             || message.meta("progressToken").is_some_and(|token| token.len() > self.limits.id_bytes)
@@ -138,6 +139,16 @@ impl State {
             self.server_requests += 1;
         }
         Ok(())
+    }
+
+    /// How a request is counted that was not declared to the server, and that its client would get directly. A shared server
+    /// is never told of roots.
+    fn not_declared(&self, method: &str) -> Option<Reason> {
+        let offers =
+            method == "roots/list" && self.sessions.values().any(|session| session.capabilities.roots);
+        let is_shared = !self.has_one_client();
+        let reason = if self.sessions.len() > 1 { Reason::RequestAmbiguous } else { Reason::RequestRoots };
+        (offers && is_shared).then_some(reason)
     }
 
     /// The session to ask, and where.

@@ -33,8 +33,17 @@ impl State {
     /// Ends a session for ever: its calls are cancelled, its streams end, its subscriptions and level go.
     pub(crate) fn end_session(&mut self, id: &str) -> bool {
         let Some((id, mut session)) = self.sessions.remove_entry(id) else { return false };
+        // The server may say something about what it is asked for here, which would tell others of this session.
+        let mut is_asked = false;
+        for (uri, _) in session.subscriptions.drain() {
+            if self.subscriptions.leave(&uri, &id) {
+                self.unsubscribe_upstream(&uri);
+                is_asked = true;
+            }
+        }
+        is_asked |= session.level.is_some() && self.sync_level();
         let mut work = std::mem::take(&mut session.work);
-        if session.is_waiting() {
+        if session.is_waiting() || is_asked {
             work.is_over(Instant::now());
         }
         self.note_departed(id.clone(), work);
@@ -53,14 +62,6 @@ impl State {
         }
         for stream in session.streams.values_mut() {
             stream.wake();
-        }
-        for (uri, _) in session.subscriptions.drain() {
-            if self.subscriptions.leave(&uri, &id) {
-                self.unsubscribe_upstream(&uri);
-            }
-        }
-        if session.level.is_some() {
-            self.sync_level();
         }
         if let Some(over) = self.over.as_ref().filter(|_| self.sessions.is_empty()) {
             over.cancel();

@@ -19,12 +19,22 @@ pub(crate) enum Reason {
     LogUnread,
     /// A log message for a client that does not keep up.
     LogBurst,
+    /// A log message below `info`, for a client that set no level.
+    LogLevel,
     /// Progress for a client that does not keep up.
     ProgressBurst,
     /// A request, while the server may be at work for several sessions.
     RequestAmbiguous,
     /// A request for a client that has gone, or at a time when none can be asked.
     RequestUnread,
+    /// A request for the roots of clients that share a server.
+    RequestRoots,
+    /// The server gave up a request of its own, of which its client cannot be told.
+    CancellationUnread,
+    /// The change of a resource that no client has subscribed to.
+    ResourceUnsubscribed,
+    /// The end of an elicitation by URL, for a client that is not known, has gone or has no stream to send it on.
+    ElicitationUnread,
     /// A notification that the proxy does not know, with several sessions or none.
     Unknown,
     /// An answer that cannot be used: too long, nested too deep, no JSON-RPC.
@@ -43,9 +53,14 @@ const WORDS: [(&str, &str); Reason::OtherMemory as usize + 1] = [
     ("log message", "several clients were at work"),
     ("log message", "its client has gone or has no stream open"),
     ("log message", "its client does not keep up"),
+    ("log message", "below info, and its client set no level"),
     ("progress", "its client does not keep up"),
     REQUEST_AMBIGUOUS,
     ("request of the server", "no client could be asked"),
+    ("request of the server", "clients that share a server are not asked for their roots"),
+    ("cancellation", "its client has gone or has no stream open"),
+    ("change of a resource", "no client has subscribed to it"),
+    ("end of an elicitation", "its client is not known, has gone, or has no stream open"),
     ("unknown notification", "it is not certain whom it concerns"),
     ("answer", "too long, nested too deep, or no JSON-RPC"),
     ("answer", "no memory was left for it"),

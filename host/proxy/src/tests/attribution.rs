@@ -326,3 +326,41 @@ async fn no_number_that_a_client_is_shown_counts_the_others() {
     }
     assert!(shown.iter().all(|one| *one == shown[0]), "{shown:?}");
 }
+
+#[tokio::test]
+async fn what_the_server_is_asked_for_on_a_sessions_behalf_is_work_too() {
+    let (rig, mut script) = Rig::start().await;
+    let (one, other) = (rig.session().await, rig.session().await);
+    let mut of_other = rig.get(&other, None).await;
+    let set = |level: &str| request(1, "logging/setLevel", json!({ "level": level }));
+    let subscribe = request(2, "resources/subscribe", json!({ "uri": "f://one" }));
+    rig.post(&one, &set("debug")).await;
+    script.next_of("logging/setLevel").await;
+    log(&mut script, "the level is debug now").await;
+    all_read(&mut script).await;
+    tokio::join!(rig.post(&one, &subscribe), async {
+        let request = script.next_of("resources/subscribe").await;
+        script.answer(&request, json!({})).await;
+    });
+    later(WORK_AFTER_CALL).await;
+    // The server is started again, and is told both once more.
+    drop(script);
+    rig.proxy.disconnected().await;
+    let mut script = rig.connect(crate::tests::rig::welcome()).await;
+    script.next_of("logging/setLevel").await;
+    script.next_of("resources/subscribe").await;
+    log(&mut script, "subscribed to f://one").await;
+    all_read(&mut script).await;
+    later(WORK_AFTER_CALL).await;
+    rig.send(Method::DELETE, &[("mcp-session-id", &one)], "").await;
+    script.next_of("resources/unsubscribe").await;
+    script.next_of("logging/setLevel").await;
+    log(&mut script, "unsubscribed from f://one").await;
+    all_read(&mut script).await;
+    later(WORK_AFTER_CALL).await;
+    log(&mut script, "of nobody's work").await;
+    for _ in 0..3 {
+        assert!(of_other.event().await.unwrap().json()["method"].as_str().unwrap().ends_with("list_changed"));
+    }
+    assert_eq!(logged(&mut of_other).await, "of nobody's work", "the first that it got");
+}

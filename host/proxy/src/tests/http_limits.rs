@@ -1,4 +1,6 @@
 //! The bounds of the proxy in front of an HTTP server (`docs/mcp.md`, 15).
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
@@ -8,7 +10,9 @@ use http_body_util::Full;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::http::serve::{Listener, serve};
 use crate::protocol::options::Limits;
 use crate::reverse::proxy::HttpProxy;
 use crate::reverse::upstream::Upstream;
@@ -114,4 +118,78 @@ async fn streams_that_stay_open_take_no_place_from_calls() {
     assert_eq!(third.status(), StatusCode::SERVICE_UNAVAILABLE);
     let message = request(1, "tools/list", json!({})).to_string();
     assert_eq!(ask(Method::POST, message).await.unwrap().status(), StatusCode::OK);
+}
+
+/// A proxy with one place for calls, in which one is: its server says nothing after the head of the answer. And the client's
+/// end of that call.
+async fn silent_call(content_type: &'static str, limits: Limits) -> (HttpProxy, DropGuard, TcpStream) {
+    let answer = async move |_: Request| {
+        let nothing = futures_util::stream::pending::<Result<&'static str, std::io::Error>>();
+        let head = Response::builder().header("content-type", content_type);
+        head.body(Body::from_stream(nothing)).unwrap()
+    };
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = Upstream::tcp(server.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(server, any(answer).into_make_service()).await });
+    let limits = Limits { in_flight: 1, ..limits };
+    let proxy = HttpProxy::new(limited(limits.clone()), upstream);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, router, stop) = (listener.local_addr().unwrap(), proxy.router(), CancellationToken::new());
+    let (token, access) = (stop.clone(), proxy.shared.options.access.clone());
+    tokio::spawn(async move { serve(Listener::Port(listener), router, &limits, &access, token).await });
+    let message = request(1, "tools/call", json!({})).to_string();
+    let mut raw = TcpStream::connect(address).await.unwrap();
+    raw.write_all((head("x", message.len()) + &message).as_bytes()).await.unwrap();
+    // All of it: a socket that is closed with something unread is reset, which nobody has to look for.
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\r\n\r\n") {
+        seen.push(raw.read_u8().await.unwrap());
+    }
+    assert!(seen.starts_with(b"HTTP/1.1 200") && proxy.shared.places.available_permits() == 0);
+    (proxy, stop.drop_guard(), raw)
+}
+
+/// Resolves when the only place for calls is free.
+async fn place_is_free(proxy: &HttpProxy) {
+    let freed = tokio::time::timeout(Duration::from_secs(30), proxy.shared.places.acquire()).await;
+    drop(freed.expect("the place is free again").unwrap());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_silent_stream_of_an_http_server_gives_its_place_back() {
+    let (proxy, _stop, raw) = silent_call("text/event-stream", Limits::default()).await;
+    drop(raw);
+    place_is_free(&proxy).await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_ended_its_side_of_a_silent_stream_and_reads_keeps_it() {
+    let limits = Limits { ring_keep: Duration::from_millis(100), ..Limits::default() };
+    let (proxy, _stop, mut raw) = silent_call("text/event-stream", limits).await;
+    raw.shutdown().await.unwrap();
+    let (mut seen, mut piece) = (String::new(), [0; 1024]);
+    while seen.matches(": keep-alive\n\n").count() < 3 {
+        let read = raw.read(&mut piece).await.unwrap();
+        assert!(read > 0, "{seen}");
+        seen += std::str::from_utf8(&piece[..read]).unwrap();
+    }
+    assert_eq!(proxy.shared.places.available_permits(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_can_hold_no_comment_ends_when_its_client_was_away_for_too_long() {
+    let limits = Limits { ring_keep: Duration::from_millis(300), ..Limits::default() };
+    let (proxy, _stop, mut raw) = silent_call("application/json", limits).await;
+    raw.shutdown().await.unwrap();
+    place_is_free(&proxy).await;
+}
+
+#[tokio::test]
+async fn where_no_place_is_left_at_an_http_server_a_large_body_is_not_read() {
+    let (_proxy, _stop, held) = silent_call("text/event-stream", Limits::default()).await;
+    let mut raw = TcpStream::connect(held.peer_addr().unwrap()).await.unwrap();
+    raw.write_all(head("x", MIB).as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    raw.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 503");
 }

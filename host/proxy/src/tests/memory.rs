@@ -256,3 +256,76 @@ async fn texts_of_clients_that_a_proxy_keeps_are_bounded() {
     rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &session)], "").await;
     assert_eq!(held(&rig), 0, "and comes back");
 }
+
+#[tokio::test]
+async fn the_bodies_of_a_session_count_as_a_sum_and_cost_no_other_session_its_answer() {
+    let (rig, mut script) = rig(8 * MIB).await;
+    let (greedy, modest) = (rig.session().await, rig.session().await);
+    let mut open = Vec::new();
+    for _ in 0..6 {
+        let mut raw = TcpStream::connect(rig.address).await.unwrap();
+        raw.write_all(head(&greedy, MIB).as_bytes()).await.unwrap();
+        raw.write_all(&vec![b' '; MIB - 1]).await.unwrap();
+        open.push(raw);
+    }
+    while held(&rig) < 6 * (MIB - 1) {
+        tokio::task::yield_now().await;
+    }
+    let answer = json!({ "text": "y".repeat(3 * MIB) });
+    let message = call(1, "large");
+    let (reply, ()) = tokio::join!(rig.post(&modest, &message), async {
+        let request = script.next().await;
+        script.answer(&request, answer.clone()).await;
+    });
+    assert_eq!(reply.json()["result"], answer);
+}
+
+/// The status of the answer to a request whose large body does not come.
+async fn early_status(rig: &Rig, session: &str, header: &str) -> String {
+    let mut raw = TcpStream::connect(rig.address).await.unwrap();
+    raw.write_all(head(session, MIB).replace("\r\n\r\n", &format!("\r\n{header}\r\n")).as_bytes())
+        .await
+        .unwrap();
+    let mut status = [0; 12];
+    raw.read_exact(&mut status).await.unwrap();
+    String::from_utf8(status.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_refused_whatever_it_holds_is_refused_before_a_large_body_is_read() {
+    let (rig, mut script) =
+        Rig::with(limited(Limits { in_flight_per_session: 1, ..Limits::default() })).await;
+    let session = rig.open("2025-06-18", json!({ "sampling": {} })).await;
+    let refused = early_status(&rig, &session, "mcp-protocol-version: v999\r\n").await;
+    assert_eq!(refused, "HTTP/1.1 400");
+    let message = call(1, "slow");
+    let (_, ()) = tokio::join!(rig.post(&session, &message), async {
+        let request = script.next().await;
+        assert_eq!(early_status(&rig, &session, "").await, "HTTP/1.1 503");
+        script.answer(&request, json!({})).await;
+    });
+    drop(script);
+    rig.proxy.disconnected().await;
+    assert_eq!(early_status(&rig, &session, "").await, "HTTP/1.1 503");
+}
+
+#[tokio::test]
+async fn an_answer_to_the_server_is_read_though_no_place_is_left() {
+    let (rig, mut script) = Rig::with(limited(Limits { in_flight: 1, ..Limits::default() })).await;
+    let session = rig.open("2025-06-18", json!({ "sampling": {} })).await;
+    let message = call(1, "asks");
+    let (mut stream, request) = tokio::join!(rig.post_stream(&session, &message), async {
+        let request = script.next().await;
+        script.send(request_of_server()).await;
+        request
+    });
+    let asked = stream.event().await.unwrap().json();
+    let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": { "image": "z".repeat(MIB) } });
+    assert_eq!(rig.post(&session, &answer).await.status, StatusCode::ACCEPTED);
+    assert_eq!(script.next().await["id"], "q");
+    script.answer(&request, json!({})).await;
+}
+
+fn request_of_server() -> Value {
+    request("q", "sampling/createMessage", json!({ "messages": [] }))
+}

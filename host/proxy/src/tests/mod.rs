@@ -10,6 +10,7 @@ mod http_limits;
 mod http_places;
 mod http_rig;
 mod lifecycle;
+mod losses;
 mod memory;
 mod per_session;
 mod rig;

@@ -323,3 +323,14 @@ async fn long_lines_of_servers_that_stop_in_the_middle_are_of_the_budget_too() {
     });
     assert_eq!(reply.json()["result"]["taken"], true);
 }
+
+#[tokio::test]
+async fn what_a_client_offers_is_kept_for_its_server_and_so_is_short() {
+    let (rig, _own, scripts, mut servers) = rig(Limits::default()).await;
+    let long = json!({ "x": "y".repeat(5000) });
+    let refused = rig.post("", &initialize("2025-06-18", json!({ "roots": long }))).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::OK, json!(-32602)));
+    assert!(scripts.offered.lock().unwrap().is_empty(), "no server is started");
+    let (_, _script, _proxy) = open(&rig, &mut servers, json!({ "roots": {}, "experimental": long })).await;
+    assert_eq!(*scripts.offered.lock().unwrap(), [json!({ "roots": {} })]);
+}

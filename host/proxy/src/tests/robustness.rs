@@ -347,3 +347,15 @@ async fn a_request_without_an_id_is_no_notification() {
     );
     assert_eq!(script.next().await["method"], "vendor/told", "the other one never arrived");
 }
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_taken_fails_the_only_call_and_a_log_in_brackets_does_not() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let batch = br#"[{"jsonrpc":"2.0","id":ID,"result":{"score":NaN}}]"#;
+    assert_eq!(answered_with(&rig, &mut script, &session, batch).await.code(), -32603);
+    let log =
+        concat!(r#"[error] {"jsonrpc":"2.0","result":1}"#, "\n", r#"{"jsonrpc":"2.0","id":ID,"result":{}}"#);
+    let reply = answered_with(&rig, &mut script, &session, log.as_bytes()).await;
+    assert_eq!(reply.json()["result"], json!({}));
+}

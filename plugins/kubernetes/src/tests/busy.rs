@@ -1,7 +1,9 @@
 //! An API server that refuses requests for lack of time, and one that has forgotten the position of a watch.
-use super::server::{Server, answer};
-use crate::pods::PodWatch;
+use super::server::{Server, answer, list, ok};
+use crate::{events, handle::HandleData, health, labels, pods::PodWatch, wait};
+use futures_util::StreamExt;
 use serde_json::json;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use wharf_sdk::ErrorCode;
 
@@ -35,12 +37,46 @@ async fn an_api_server_that_never_has_time_is_no_evidence() {
     assert!(error.message.contains("too many requests"), "{error}");
 }
 
+#[tokio::test]
+async fn credentials_that_are_refused_are_told_from_a_right_that_is_missing() {
+    for (code, reason, remedy) in
+        [(401, "Unauthorized", "renew them"), (403, "Forbidden", "let this user get")]
+    {
+        let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason,
+            "message": reason, "code": code, "metadata": {} });
+        let said = answer(&format!("{code} {reason}"), "", &status.to_string());
+        let server = Server::start(move |_, _| said.clone()).await;
+        let health = health::of(&server.cluster).await;
+        assert!(health.message.contains(reason) && health.remedy.contains(remedy), "{health:?}");
+    }
+}
+
 fn pods(version: &str, names: &[&str]) -> String {
     let pods: Vec<_> =
         names.iter().map(|name| json!({ "metadata": { "name": name, "uid": name } })).collect();
     let list = json!({ "kind": "PodList", "apiVersion": "v1", "metadata": { "resourceVersion": version },
         "items": pods });
     answer("200 OK", "", &list.to_string())
+}
+
+#[tokio::test]
+async fn refusals_of_an_earlier_start_are_not_told_again_whatever_the_clocks_say() {
+    let event = |uid: &str, version: &str, message: &str| {
+        json!({ "metadata": { "name": uid, "uid": uid, "resourceVersion": version }, "involvedObject": {},
+            "reason": "FailedCreate", "message": message, "lastTimestamp": "2001-01-01T00:00:00Z" })
+    };
+    let old = [event("e-1", "1", "old"), event("e-2", "2", "again")];
+    let now = [old[0].clone(), event("e-2", "7", "again"), event("e-3", "8", "new")];
+    let server = Server::start(move |number, line| match (line.contains("watch="), number) {
+        (true, _) => answer("200 OK", "", ""),
+        (false, 0) => list("EventList", &old, ""),
+        (false, _) => list("EventList", &now, ""),
+    })
+    .await;
+    let earlier = events::refusals_until_now(&server.cluster, "s-1").await.unwrap();
+    let later = events::refusals(&server.cluster, "s-1", earlier).take(2);
+    let told: Vec<String> = later.map(|said| said.message).collect().await;
+    assert_eq!(told, ["again", "new"]);
 }
 
 /// A watch that sends a bookmark, and then that its position is forgotten.
@@ -69,4 +105,40 @@ async fn a_watch_whose_place_was_forgotten_begins_anew_and_tells_who_went_meanwh
     assert_eq!(gone, ["a-0"]);
     let requests = server.requests();
     assert!(requests.iter().filter(|line| line.contains("watch=")).count() >= 1, "{requests:?}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_pod_that_went_while_the_place_of_the_watch_was_forgotten_is_told() {
+    let owner = json!({ labels::HOST_ID: "h", labels::UID: "u" });
+    let set = json!({ "kind": "StatefulSet", "apiVersion": "apps/v1",
+        "metadata": { "name": "time-0af3", "uid": "s-1", "labels": owner, "annotations": owner },
+        "spec": { "replicas": 1, "selector": {}, "serviceName": "time-0af3", "template": {} } });
+    let controller = json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "time-0af3", "uid": "s-1",
+        "controller": true });
+    let container = json!({ "name": "server", "image": "i", "imageID": "i", "ready": true, "restartCount": 0,
+        "containerID": "c-1", "state": { "running": {} } });
+    let pod = json!({ "metadata": { "name": "time-0af3-0", "uid": "p-1", "ownerReferences": [controller] },
+        "status": { "containerStatuses": [container] } });
+    let listings = AtomicUsize::new(0);
+    let server = Server::start(move |_, line| match line {
+        // The first watch is forgotten; nothing happens in the second one.
+        line if line.contains("watch=") => match listings.load(Ordering::Relaxed) {
+            1 => forgotten(),
+            _ => String::new(),
+        },
+        // The pod runs in the first listing, and is in none after it.
+        line if line.contains("/pods?") => match listings.fetch_add(1, Ordering::Relaxed) {
+            0 => list("PodList", std::slice::from_ref(&pod), ""),
+            _ => list("PodList", &[], ""),
+        },
+        line if line.contains("/statefulsets?") => list("StatefulSetList", std::slice::from_ref(&set), ""),
+        _ => ok(&set),
+    })
+    .await;
+    let data =
+        HandleData { statefulset: "time-0af3".to_owned(), object_uid: "s-1".to_owned(), target_port: None };
+    let handle = data.to_handle("u");
+    let ended = wait::ended(&server.cluster, "h", &handle);
+    let exit = tokio::time::timeout(Duration::from_secs(30), ended).await.expect("it is told").unwrap();
+    assert_eq!((exit.reason.as_str(), exit.restarts), ("its pod was removed", true));
 }

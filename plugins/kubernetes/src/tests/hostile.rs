@@ -1,5 +1,5 @@
 //! Others at work in the namespace, answers without an end, and callers that give up.
-use super::server::{Server, answer};
+use super::server::{Server, answer, list, missing, ok};
 use crate::{
     begun::Begun,
     deploy::apply_silently,
@@ -17,22 +17,6 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use wharf_sdk::ErrorCode;
-
-fn ok(body: &Value) -> String {
-    answer("200 OK", "", &body.to_string())
-}
-
-fn missing(name: &str) -> String {
-    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound",
-        "message": format!("statefulsets.apps \"{name}\" not found"), "code": 404, "metadata": {},
-        "details": { "name": name } });
-    answer("404 Not Found", "", &status.to_string())
-}
-
-fn list(kind: &str, items: &[Value], next: &str) -> String {
-    ok(&json!({ "kind": kind, "apiVersion": "v1", "items": items,
-        "metadata": { "resourceVersion": "5", "continue": next } }))
-}
 
 fn set(replicas: i32) -> Value {
     let owner = json!({ labels::HOST_ID: "h", labels::UID: "u" });
@@ -88,6 +72,35 @@ async fn a_stop_of_what_somebody_else_removes_meanwhile_succeeds() {
 }
 
 #[tokio::test]
+async fn a_stop_of_a_pod_whose_node_does_not_answer_says_so() {
+    let controller = json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "time-0af3", "uid": "s-1",
+        "controller": true });
+    let container = json!({ "name": "server", "image": "i", "imageID": "i", "ready": true, "restartCount": 0,
+        "containerID": "c-1", "state": { "running": {} } });
+    let conditions =
+        json!([{ "type": "Ready", "status": "False" }, { "type": "ContainersReady", "status": "True" }]);
+    let pod = json!({ "metadata": { "name": "time-0af3-0", "uid": "p-1", "ownerReferences": [controller] },
+        "spec": { "containers": [], "nodeName": "node-7" },
+        "status": { "containerStatuses": [container], "conditions": conditions } });
+    let server = Server::start(move |_, line| match line {
+        line if line.contains("watch=") => String::new(),
+        line if line.contains("/pods?") && line.starts_with("GET") => {
+            list("PodList", std::slice::from_ref(&pod), "")
+        }
+        line if line.starts_with("DELETE") => ok(&pod),
+        _ => ok(&set(0)),
+    })
+    .await;
+    let set: StatefulSet = serde_json::from_value(set(0)).unwrap();
+    let stopped = stop::end_pods(&server.cluster, &set, 0);
+    let error =
+        tokio::time::timeout(Duration::from_secs(30), stopped).await.expect("it is told").unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
+    assert!(error.message.contains("node 'node-7' of pod/time-0af3-0 does not answer"), "{error}");
+    assert!(server.requests().iter().any(|line| line.starts_with("DELETE")), "{:?}", server.requests());
+}
+
+#[tokio::test]
 async fn a_start_that_follows_another_one_does_not_undo_somebodys_scaling_to_none() {
     let server = Server::start(|_, _| ok(&set(1))).await;
     let none: StatefulSet = serde_json::from_value(set(0)).unwrap();
@@ -129,7 +142,7 @@ async fn the_values_of_a_secret_do_not_come_back() {
     })
     .await;
     let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "n-env" },
-        "stringData": { "API_TOKEN": "s3cret-value" } });
+        "data": { "API_TOKEN": "czNjcmV0LXZhbHVl" } });
     apply_silently("the Secret cannot be made", &server.cluster.secrets(), &secret).await.unwrap();
     let head = server.heads().remove(0);
     assert!(head.starts_with("PATCH /api/v1/namespaces/n/secrets/n-env"), "{head}");
@@ -143,6 +156,17 @@ async fn a_listing_that_never_ends_is_given_up_and_is_no_evidence() {
     let error = pods::list(&server.cluster, "wharf.uid=u").await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
     assert!(error.message.contains("does not end"), "{error}");
+}
+
+#[tokio::test]
+async fn a_listing_that_a_watch_begins_with_and_that_never_ends_is_given_up() {
+    let page = vec![json!({ "metadata": { "name": "a-0", "uid": "a" } }); 1000];
+    let server = Server::start(move |number, _| list("PodList", &page, &format!("more-{number}"))).await;
+    let mut watch = PodWatch::of(&server.cluster, "wharf.uid=u");
+    let error = watch.next().await.err().expect("it is given up");
+    assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
+    assert!(error.message.contains("does not end"), "{error}");
+    assert!(server.requests().len() <= 21, "{}", server.requests().len());
 }
 
 #[tokio::test]

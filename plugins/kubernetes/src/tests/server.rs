@@ -3,8 +3,11 @@ use crate::{
     cluster::Cluster,
     endpoint::{Access, Endpoint},
 };
+use serde_json::{Value, json};
 use std::{
+    fs::File,
     io::Write,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{
@@ -12,39 +15,31 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Makes the whole answer from the number of a request and its first line.
+/// Makes the whole answer from the number of a request and its first line. An empty one is none: the client waits.
 type Answers = dyn Fn(usize, &str) -> String + Send + Sync;
 
 /// The server, and a connection to it.
 pub(super) struct Server {
     pub(super) cluster: Cluster,
     heads: Arc<Mutex<Vec<String>>>,
-    _kubeconfig: tempfile::NamedTempFile,
+    kubeconfig: tempfile::NamedTempFile,
 }
 
 impl Server {
     /// Starts a server with these answers.
     pub(super) async fn start(answers: impl Fn(usize, &str) -> String + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (heads, answers): (Arc<Mutex<Vec<String>>>, Arc<Answers>) = (Arc::default(), Arc::new(answers));
-        let seen = Arc::clone(&heads);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, Arc::clone(&seen), Arc::clone(&answers)));
-            }
-        });
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        write!(
-            file,
-            "{{\"clusters\": [{{\"name\": \"c\", \"cluster\": {{\"server\": \"http://{address}\"}}}}],
-              \"contexts\": [{{\"name\": \"x\", \"context\": {{\"cluster\": \"c\", \"user\": \"u\"}}}}],
-              \"users\": [{{\"name\": \"u\", \"user\": {{}}}}]}}"
-        )
-        .unwrap();
-        let access = Access::Kubeconfig { files: vec![file.path().to_owned()], context: "x".to_owned() };
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+        serve_at(kubeconfig.path(), answers, Arc::clone(&heads)).await;
+        let files = vec![kubeconfig.path().to_owned()];
+        let access = Access::Kubeconfig { files, context: "x".to_owned() };
         let endpoint = Endpoint { access, namespace: "n".to_owned() };
-        Self { cluster: Cluster::of(endpoint).await.unwrap(), heads, _kubeconfig: file }
+        Self { cluster: Cluster::of(endpoint).await.unwrap(), heads, kubeconfig }
+    }
+
+    /// Writes the kubeconfig anew: it names a server with these answers from now on.
+    pub(super) async fn replace(&self, answers: impl Fn(usize, &str) -> String + Send + Sync + 'static) {
+        serve_at(self.kubeconfig.path(), answers, Arc::clone(&self.heads)).await;
     }
 
     /// The first lines of all requests until now.
@@ -58,12 +53,62 @@ impl Server {
     }
 }
 
+/// Starts a server, and writes a kubeconfig that names it.
+async fn serve_at(
+    kubeconfig: &Path,
+    answers: impl Fn(usize, &str) -> String + Send + Sync + 'static,
+    heads: Arc<Mutex<Vec<String>>>,
+) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answers: Arc<Answers> = Arc::new(answers);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(serve(client, Arc::clone(&heads), Arc::clone(&answers)));
+        }
+    });
+    let mut file = File::create(kubeconfig).unwrap();
+    write!(
+        file,
+        "{{\"clusters\": [{{\"name\": \"c\", \"cluster\": {{\"server\": \"http://{address}\"}}}}],
+          \"contexts\": [{{\"name\": \"x\", \"context\": {{\"cluster\": \"c\", \"user\": \"u\"}}}}],
+          \"users\": [{{\"name\": \"u\", \"user\": {{}}}}]}}"
+    )
+    .unwrap();
+}
+
 /// An answer with a JSON body.
 pub(super) fn answer(status: &str, more: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n{more}\r\n{body}"
     )
+}
+
+/// An answer with an object.
+pub(super) fn ok(body: &Value) -> String {
+    answer("200 OK", "", &body.to_string())
+}
+
+/// An answer that there is no StatefulSet of this name.
+pub(super) fn missing(name: &str) -> String {
+    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound",
+        "message": format!("statefulsets.apps \"{name}\" not found"), "code": 404, "metadata": {},
+        "details": { "name": name } });
+    answer("404 Not Found", "", &status.to_string())
+}
+
+/// An answer that this user may not do it.
+pub(super) fn refusal(message: &str) -> String {
+    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden",
+        "message": message, "code": 403, "metadata": {} });
+    answer("403 Forbidden", "", &status.to_string())
+}
+
+/// A page of a listing, and what asks for the next one.
+pub(super) fn list(kind: &str, items: &[Value], next: &str) -> String {
+    ok(&json!({ "kind": kind, "apiVersion": "v1", "items": items,
+        "metadata": { "resourceVersion": "5", "continue": next } }))
 }
 
 async fn serve(mut client: TcpStream, heads: Arc<Mutex<Vec<String>>>, answers: Arc<Answers>) {
@@ -87,5 +132,9 @@ async fn serve(mut client: TcpStream, heads: Arc<Mutex<Vec<String>>>, answers: A
         heads.push(head);
         heads.len() - 1
     };
-    let _ = client.write_all(answers(number, &line).as_bytes()).await;
+    let answer = answers(number, &line);
+    if answer.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    let _ = client.write_all(answer.as_bytes()).await;
 }

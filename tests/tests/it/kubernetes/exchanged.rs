@@ -1,5 +1,5 @@
-//! Other contexts, and other clusters in the place of the recorded one.
-use super::{KUBECONFIG, field, host, kubeconfig, objects, run, write};
+//! Other contexts, and other clusters in the place of the recorded one. The host has all rights, in all of them.
+use super::{KUBECONFIG, field, host_of_admin, kubeconfig, objects, run, write};
 use crate::containers::{add, digest, is_running_and_fresh};
 use serde_json::{Value, json};
 use wharf_tests::cluster::Cluster;
@@ -13,7 +13,7 @@ fn r08_another_cluster_behind_the_recorded_endpoint_is_not_believed_and_not_told
     let Some(cluster) = Cluster::shared() else { return };
     let Some(other) = Cluster::own() else { return };
     let namespace = cluster.namespace("exchanged");
-    let host = host(&cluster, &namespace);
+    let host = host_of_admin(&cluster, &namespace);
     let url = run(&host, &cluster, "in-pod", &[]);
     let before = digest(&host, "in-pod");
     let pod = field(&namespace, "pods", ".metadata.uid");
@@ -52,7 +52,7 @@ fn with_another_context(mut config: Value, namespace: &str) -> Value {
 fn r02_another_current_context_is_for_new_workloads_alone() {
     let Some(cluster) = Cluster::shared() else { return };
     let (namespace, second) = (cluster.namespace("first"), cluster.namespace("second"));
-    let host = host(&cluster, &namespace);
+    let host = host_of_admin(&cluster, &namespace);
     let mut config = with_another_context(kubeconfig(&cluster, namespace.name()), second.name());
     write(&host.path(KUBECONFIG), &config);
     let url = run(&host, &cluster, "first", &[]);
@@ -60,9 +60,11 @@ fn r02_another_current_context_is_for_new_workloads_alone() {
     config["current-context"] = json!("other");
     write(&host.path(KUBECONFIG), &config);
     assert!(is_running_and_fresh(&host, "first"));
-    // The shell's environment names no cluster, or one that cannot be reached.
+    // The shell's environment names no cluster, or one that cannot be reached; and a proxy, which is for others.
     for variable in ["", "/no/such/kubeconfig"] {
-        let listed = host.command(&["list", "--format", "json"]).env("KUBECONFIG", variable).output();
+        let mut list = host.command(&["list", "--format", "json"]);
+        list.env("HTTPS_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "localhost,198.18.0.0/15");
+        let listed = list.env("KUBECONFIG", variable).output();
         let rows: Vec<Value> = serde_json::from_slice(&listed.unwrap().stdout).unwrap();
         assert!(rows[0]["status"] == "running" && rows[0].get("stale").is_none(), "{variable}: {rows:?}");
     }
@@ -70,12 +72,14 @@ fn r02_another_current_context_is_for_new_workloads_alone() {
     // Both side by side, in one list; a third one by its options.
     let other = run(&host, &cluster, "second", &[]);
     let chosen = run(&host, &cluster, "chosen", &["--namespace", namespace.name()]);
-    assert!(["first", "second", "chosen"].iter().all(|name| is_running_and_fresh(&host, name)));
-    assert_eq!((add(&other), add(&chosen)), ("5".to_owned(), "5".to_owned()));
+    let context = config["contexts"][0]["name"].as_str().unwrap();
+    let named = run(&host, &cluster, "named", &["--kube-context", context]);
+    assert!(["first", "second", "chosen", "named"].iter().all(|name| is_running_and_fresh(&host, name)));
+    assert!([other, chosen, named].iter().all(|url| add(url) == "5"));
     let pods = |namespace| field(namespace, "pods", ".metadata.name").split(' ').count();
-    assert_eq!((pods(&namespace), pods(&second)), (2, 1));
+    assert_eq!((pods(&namespace), pods(&second)), (3, 1));
     host.ok(&["stop", "first"]);
-    assert_eq!((pods(&namespace), pods(&second)), (1, 1));
+    assert_eq!((pods(&namespace), pods(&second)), (2, 1));
     host.ok(&["rm", "--all"]);
     assert_eq!((objects(&namespace), objects(&second)), (vec![], vec![]));
 }

@@ -1,11 +1,11 @@
 //! Pods that somebody else takes away: the workload comes back.
-use super::{answers, host, objects, pod_uid, run};
+use super::{answers, host, host_of_admin, objects, pod_uid, run};
 use crate::containers::{add, is_running_and_fresh};
 use wharf_tests::cluster::Cluster;
 use wharf_tests::host::eventually;
 
 #[test]
-fn a_pod_that_is_deleted_or_whose_server_is_killed_comes_back() {
+fn a_pod_that_is_deleted_comes_back() {
     let Some(cluster) = Cluster::shared() else { return };
     let namespace = cluster.namespace("deleted");
     let host = host(&cluster, &namespace);
@@ -45,7 +45,8 @@ fn a_node_that_is_drained_takes_its_pods_away_until_it_is_there_again() {
 fn a_namespace_that_is_deleted_takes_its_workloads_along_and_their_records_can_be_removed() {
     let Some(cluster) = Cluster::shared() else { return };
     let namespace = cluster.namespace("terminated");
-    let host = host(&cluster, &namespace);
+    // The least rights go with the namespace.
+    let host = host_of_admin(&cluster, &namespace);
     run(&host, &cluster, "in-pod", &[]);
     cluster.kubectl(&["delete", "namespace", namespace.name(), "--timeout=60s"]);
     eventually("it is shown not to run", || {
@@ -55,5 +56,19 @@ fn a_namespace_that_is_deleted_takes_its_workloads_along_and_their_records_can_b
     let said = host.wharf(&["run", "--runtime", "kubernetes", "--name", "new", cluster.demo_image()]);
     assert!(said.code != 0 && said.stderr.contains(namespace.name()), "{said:?}");
     host.ok(&["rm", "in-pod"]);
+    assert!(host.list().is_empty());
+}
+
+#[test]
+fn a_namespace_that_is_deleted_with_the_rights_in_it_leaves_a_record_that_can_be_forgotten() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace("unreadable");
+    let host = host(&cluster, &namespace);
+    run(&host, &cluster, "in-pod", &[]);
+    cluster.kubectl(&["delete", "namespace", namespace.name(), "--timeout=60s"]);
+    eventually("nobody may say any more how it is", || host.row("in-pod").unwrap()["stale"] == true);
+    let said = host.wharf(&["rm", "in-pod"]);
+    assert_ne!(said.code, 0, "{said:?}");
+    host.ok(&["rm", "--forget", "in-pod"]);
     assert!(host.list().is_empty());
 }

@@ -89,3 +89,34 @@ fn a_secret_that_the_node_receives_late_is_waited_for() {
     host.ok(&["rm", "late"]);
     assert_eq!(objects(&namespace), Vec::<String>::new());
 }
+
+#[test]
+fn a_webhook_that_does_not_answer_for_a_while_is_waited_for() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace("webhook");
+    let host = host(&cluster, &namespace);
+    let selector = json!({ "matchLabels": { "kubernetes.io/metadata.name": namespace.name() } });
+    let rule =
+        json!({ "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"] });
+    let webhook = json!({ "name": "silent.example.com", "clientConfig": { "url": "https://127.0.0.1:1/" },
+        "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+        "namespaceSelector": selector, "rules": [rule] });
+    let name = format!("silent-{}", namespace.name());
+    let all = json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": { "name": name }, "webhooks": [webhook] });
+    namespace.apply(&all.to_string());
+    eventually("the API server asks it", || {
+        let image = format!("--image={}", cluster.demo_image());
+        let asked = namespace.command(&["run", "asked", &image, "--dry-run=server"]).output().unwrap();
+        String::from_utf8_lossy(&asked.stderr).contains("failed calling webhook")
+    });
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| run(&host, &cluster, "in-pod", &[]));
+        let failed = ["get", "events", "--field-selector=reason=FailedCreate", "--output", "name"];
+        eventually("the cluster cannot make the pod", || !namespace.kubectl(&failed).is_empty());
+        cluster.kubectl(&["delete", "validatingwebhookconfiguration", &name]);
+        assert_eq!(add(&run.join().unwrap()), "5");
+    });
+    host.ok(&["rm", "in-pod"]);
+    assert_eq!(objects(&namespace), Vec::<String>::new());
+}

@@ -1,5 +1,5 @@
 //! The rights that `rbac.yaml` of the plugin grants suffice, and missing ones are named.
-use super::{KUBECONFIG, host, objects, run, write};
+use super::{KUBECONFIG, host_of_admin, objects, run, write};
 use crate::containers::add;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -11,14 +11,16 @@ use wharf_tests::host::{Host, eventually};
 pub(super) fn of_account(cluster: &Cluster, namespace: &Namespace<'_>) -> Host {
     let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/kubernetes/rbac.yaml");
     let manifests = std::fs::read_to_string(manifests).unwrap();
-    namespace.kubectl(&["create", "serviceaccount", "wharf"]);
+    // Several hosts of a test are the same user.
+    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "wharf" } });
+    namespace.apply(&account.to_string());
     {
         // The part that belongs to no namespace is the same for all tests.
         static TURN: Mutex<()> = Mutex::new(());
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         namespace.apply(&manifests.replace("NAMESPACE", namespace.name()));
     }
-    let host = host(cluster, namespace);
+    let host = host_of_admin(cluster, namespace);
     let config = std::fs::read(namespace.kubeconfig_of("wharf")).unwrap();
     write(&host.path(KUBECONFIG), &serde_json::from_slice(&config).unwrap());
     eventually("the rights are there", || check(&host)["state"] == "healthy");
@@ -57,7 +59,16 @@ fn the_rights_of_the_manifests_suffice() {
 
 /// Nothing works without these rights. Other missing ones are reported when they are needed, since the cluster's refusal
 /// names them.
-const NEEDED: [&str; 6] = ["statefulsets", "pods", "pods/log", "pods/attach", "pods/portforward", "secrets"];
+const NEEDED: [&str; 8] = [
+    "statefulsets",
+    "pods",
+    "pods/log",
+    "pods/attach",
+    "pods/portforward",
+    "secrets",
+    "services",
+    "networkpolicies",
+];
 
 /// Each needed right: the number of its rule in the role, its verb, and what it is called.
 fn rights(role: &Value) -> Vec<(usize, String, Vec<String>)> {

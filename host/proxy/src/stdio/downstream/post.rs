@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::admission as gate;
 use crate::http::admission::SESSION_ID;
-use crate::http::body::{BodyError, Memory, check_length, read_body};
-use crate::http::budget::Account;
-use crate::http::classify::{Era, MODERN_REFUSAL, classify};
+use crate::http::body::{BodyError, Memory, check_length, may_be_longer, read_body};
+use crate::http::budget::{Account, Holder};
+use crate::http::classify::{Era, EraHeaders, MODERN_REFUSAL, Misfit, classify};
 use crate::http::respond;
 use crate::http::respond::{closing, empty, invalid, malformed, rpc_error, unavailable, unknown_session};
 use crate::http::serve::ConnectionAbort;
@@ -23,7 +23,7 @@ use crate::protocol::message::{Id, Message, code, result_text};
 use crate::protocol::operation_counts::{Method, Outcome};
 use crate::protocol::options::Busy;
 use crate::protocol::options::Limits;
-use crate::protocol::revision::Revision;
+use crate::protocol::revision::{Revision, is_modern};
 use crate::stdio::client_capabilities::ClientCapabilities;
 use crate::stdio::downstream::principal::principal;
 use crate::stdio::downstream::{batch, request};
@@ -58,7 +58,14 @@ pub(crate) async fn post(front: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     let is_known =
         headers.session.is_some_and(|id| proxy.with(|state| state.session(id, &principal).is_some()));
     let most = if is_known { limits.body_bytes } else { limits.opening_bytes.min(limits.body_bytes) };
-    let memory = Memory { budget: &proxy.budget, free_memory: &|| proxy.free_memory() };
+    let known = headers.session.filter(|_| is_known);
+    // An opening is shorter.
+    let long_of = known.filter(|_| may_be_longer(&parts.headers, limits.opening_bytes));
+    if let Some(refused) = long_of.and_then(|session| refused_unread(proxy, headers, session)) {
+        return refused;
+    }
+    let holder = known.map_or(Holder::NoSession, |id| proxy.budget.session(id));
+    let memory = Memory { budget: &proxy.budget, holder, free_memory: &|| proxy.free_memory() };
     let body = match check_length(&parts.headers, most) {
         Ok(()) => read_body(body, most, limits, &memory).await,
         Err(error) => Err(error),
@@ -109,6 +116,15 @@ pub(crate) async fn post(front: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     }
 }
 
+/// The answer to a body that is refused whatever it holds.
+fn refused_unread(proxy: &Shared, headers: EraHeaders<'_>, session: &str) -> Option<Response> {
+    if headers.version.is_some_and(|version| !is_modern(version) && Revision::parse(version).is_none()) {
+        return Some(closing(invalid(None, Misfit::UnservedRevision.reason())));
+    }
+    let busy = proxy.with(|state| state.refuses_all(session))?;
+    Some(closing(unavailable(None, busy, &proxy.options.limits)))
+}
+
 /// Opens a session. The server is not asked: its one handshake is wharf's (`docs/mcp.md`, 4.1 and 4.2).
 async fn initialize(
     proxy: &Arc<Shared>,
@@ -131,10 +147,17 @@ async fn initialize(
     let offered = message.param("capabilities");
     let capabilities = ClientCapabilities::from_json(offered);
     let opening = Opening { requested, capabilities, principal, connection };
-    let (id, offered) = (id.clone(), ClientCapabilities::passed_on(offered));
-    drop(message);
+    let id = id.clone();
     let opened = match &proxy.kind {
-        Kind::Front(family) => open_with_server(proxy, family, (&opening, offered), &id).await,
+        Kind::Front(family) => {
+            let Some(offered) = ClientCapabilities::passed_on(offered) else {
+                operation.outcome = Outcome::InvalidParams;
+                let text = "the capabilities are too long";
+                return rpc_error(StatusCode::OK, Some(&id), code::INVALID_PARAMS, text);
+            };
+            drop(message);
+            open_with_server(proxy, family, (&opening, offered), &id).await
+        }
         Kind::Alone | Kind::Instance(_) => open(proxy, &opening, &id).map(|(_, response)| response),
     };
     operation.outcome = if opened.is_ok() { Outcome::Done } else { Outcome::Internal };
@@ -174,11 +197,13 @@ fn open(proxy: &Arc<Shared>, opening: &Opening, id: &Id) -> Result<(SessionId, R
             return Err(Busy::NotRunning);
         };
         let revision = upstream.revision.min(*requested);
-        let result = upstream.welcome(revision).to_vec();
+        let result = upstream.welcome_for(revision);
         let account = Account::new(&state.budget);
         let session = Session::new(revision, *capabilities, *principal, account.clone(), Instant::now());
         let opened = state.open_session(session)?;
-        state.sync_level();
+        if state.sync_level() {
+            state.note_work(&opened);
+        }
         Ok((opened, account, result))
     })?;
     proxy.watch.notify_one();

@@ -207,7 +207,9 @@ fn set_level(state: &mut State, session: &SessionId, message: &Message, id: &Id)
     if let Some(session) = state.sessions.get_mut(session) {
         session.level = Some(level);
     }
-    state.sync_level();
+    if state.sync_level() {
+        state.note_work(session);
+    }
     done(id)
 }
 

@@ -14,12 +14,14 @@ use crate::http::serve::ConnectionAbort;
 use crate::stdio::event_log::{StreamKind, StreamNo, Taken};
 use crate::stdio::session::SessionId;
 use crate::stdio::shared::Shared;
+use crate::stdio::undelivered::Reason;
 
 /// Events that are joined for the connection, in bytes.
 const CHUNK: usize = 64 * 1024;
 /// The time between two comments on a connection whose client has ended its side.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// A comment, which clients skip.
+pub(crate) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// The reader of one stream. Dropping it (the connection has gone) is no cancellation: the stream can be resumed.
 pub(crate) struct EventBody {
@@ -48,6 +50,7 @@ impl EventBody {
             let known = state.sessions.get_mut(&session)?;
             let found = known.streams.get_mut(&stream)?;
             let reader = found.attach(seen, token)?;
+            state.undelivered.note_many(Reason::LogBurst, found.take_missed());
             if found.kind() == StreamKind::Get {
                 known.send_unseen(&state.limits);
             }

@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 use crate::http::budget::{Account, Budget};
 use crate::protocol::message::Id;
 use crate::protocol::options::Limits;
-use crate::stdio::event_log::{EventId, Importance, Shed, Stream, StreamKind, Taken};
+use crate::stdio::event_log::shed::Shed;
+use crate::stdio::event_log::{EventId, Importance, Stream, StreamKind, Taken};
 
 fn limits() -> Limits {
     Limits {
@@ -33,6 +34,11 @@ fn post_stream() -> Stream {
 
 fn push(stream: &mut Stream, text: &[u8]) {
     assert!(stream.push(text, Importance::Needed, &limits()));
+}
+
+fn push_answer(stream: &mut Stream, text: &[u8]) {
+    let id = Id::from_json(b"1").unwrap();
+    assert!(stream.push(text, Importance::Answer(id), &limits()));
 }
 
 fn read(stream: &mut Stream, reader: u64) -> String {
@@ -215,4 +221,26 @@ fn an_unread_answer_that_makes_room_becomes_an_error() {
         "{text}"
     );
     assert!(text.ends_with("data: small\n\n"));
+}
+
+#[test]
+fn the_answer_after_a_burst_and_a_break_can_be_reached_and_the_gap_is_counted() {
+    let mut stream = post_stream();
+    for text in ["a", "b", "c", "d", "e"] {
+        push(&mut stream, text.as_bytes());
+    }
+    let reader = stream.attach(None, None).unwrap();
+    push_answer(&mut stream, b"answer");
+    stream.detach(reader, &limits());
+    let reader = stream.attach(Some(1), None).expect("the answer is held");
+    assert_eq!((stream.take_missed(), stream.take_missed()), (2, 0));
+    let seen = read(&mut stream, reader);
+    assert!(seen.contains("data: d\n") && seen.contains("data: answer\n") && !seen.contains("data: c\n"));
+    // Not where an answer is among what is gone, as in a batch.
+    for text in ["f", "g", "h"] {
+        push(&mut stream, text.as_bytes());
+    }
+    stream.detach(reader, &limits());
+    assert!(stream.attach(Some(1), None).is_none());
+    assert!(stream.attach(Some(6), None).is_some(), "who has it already");
 }

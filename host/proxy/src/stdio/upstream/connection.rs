@@ -154,21 +154,14 @@ pub(crate) struct Upstream {
     pub(crate) flooded: Arc<Notify>,
     /// The revision that it chose; no client gets a newer one.
     pub(crate) revision: Revision,
-    /// The results of `initialize` for clients, by revision, in the order of [`Revision::ALL`].
-    pub(crate) welcomes: [Vec<u8>; Revision::ALL.len()],
+    /// The result of `initialize` for clients, in the server's revision.
+    pub(crate) welcome: Vec<u8>,
     /// The log level that was set at the server.
     pub(crate) level: Option<LogLevel>,
     /// When it last wrote anything.
     pub(crate) heard_at: Instant,
     /// Ends reader and pump with this value.
     pub(crate) _tasks: DropGuard,
-}
-
-impl Upstream {
-    /// The result of a client's `initialize` for the revision it asked for.
-    pub(crate) fn welcome(&self, revision: Revision) -> &[u8] {
-        &self.welcomes[revision as usize]
-    }
 }
 
 /// The beginning of something that is not ours, fit for a terminal and a log.

@@ -1,5 +1,6 @@
 //! The handshake that wharf makes with a server by itself, before and instead of any client's: the first client
 //! would bind all others to its version and capabilities.
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::protocol::negotiation::{named, offered};
 use crate::protocol::revision::Revision;
 use crate::stdio::broker::{INITIALIZED, Promise, State};
 use crate::stdio::call::NoAnswer;
-use crate::stdio::session::{ListChanges, LogLevel};
+use crate::stdio::session::ListChanges;
 use crate::stdio::shared::Shared;
 use crate::stdio::upstream::connection::{
     ConnectError, Junk, Phase, PingError, ServerInfo, Upstream, excerpt,
@@ -71,7 +72,7 @@ impl Shared {
             junk: Junk::default(),
             flooded: flooded.clone(),
             revision: Revision::NEWEST,
-            welcomes: Default::default(),
+            welcome: Vec::new(),
             level: None,
             heard_at: Instant::now(),
             _tasks: stop.clone().drop_guard(),
@@ -199,7 +200,7 @@ impl State {
             return;
         };
         upstream.revision = revision;
-        upstream.welcomes = welcomes(result, revision);
+        upstream.welcome = welcome(result);
         upstream.phase = Phase::Ready;
         match self.has_one_client() {
             true => self.awaits_client = true,
@@ -216,10 +217,18 @@ impl State {
             }
             return;
         }
-        self.sync_level();
+        let mut concerned = HashSet::new();
+        if self.sync_level() {
+            let asked = self.sessions.iter().filter(|(_, session)| session.level.is_some());
+            concerned.extend(asked.map(|(id, _)| id.clone()));
+        }
         for uri in self.subscriptions.replayed() {
             let params = line_text(&json!({ "uri": uri }));
             let _ = self.send_own("resources/subscribe", Some(params.as_bytes()), None);
+            concerned.extend(self.subscriptions.subscribers(&uri));
+        }
+        for session in &concerned {
+            self.note_work(session);
         }
         let Self { sessions, limits, .. } = self;
         for session in sessions.values_mut() {
@@ -230,11 +239,6 @@ impl State {
     /// True if the server declared a capability.
     pub(crate) fn server_has(&self, capability: &str) -> bool {
         self.promise.as_ref().is_some_and(|promise| promise.capabilities.get(capability).is_some())
-    }
-
-    /// The level that a session's log messages are filtered at.
-    pub(crate) fn level_of(&self, session: &str) -> LogLevel {
-        self.sessions.get(session).and_then(|session| session.level).unwrap_or_default()
     }
 }
 
@@ -285,16 +289,26 @@ fn read_answer(answer: &Message) -> Result<(ServerInfo, Revision, Scan), Connect
     Ok((info, revision, raw))
 }
 
-/// The results of `initialize` for clients, by revision: the server's result, without tasks (lists of a shared server would
-/// cross clients), in the version that the client asked for unless the server's is older.
-fn welcomes(result: &Scan, server: Revision) -> [Vec<u8>; Revision::ALL.len()] {
-    let capabilities = result.value(Level::Top, "capabilities").map(without_tasks);
-    Revision::ALL.map(|revision| {
-        object_of(result, |name| match name {
-            "protocolVersion" => Member::Replaced(format!("\"{}\"", revision.min(server).as_str()).into()),
-            "capabilities" => capabilities.clone().map_or(Member::Kept, Member::Replaced),
-            _ => Member::Kept,
-        })
+impl Upstream {
+    /// The result of a client's `initialize` for the revision that it asked for, unless the server's is older. It may be long:
+    /// one is kept, in the server's revision.
+    pub(crate) fn welcome_for(&self, asked: Revision) -> Vec<u8> {
+        let revision = asked.min(self.revision);
+        match scanned(&self.welcome) {
+            Ok(scan) if revision != self.revision => object_of(&scan, |name| match name {
+                "protocolVersion" => Member::Replaced(format!("\"{}\"", revision.as_str()).into()),
+                _ => Member::Kept,
+            }),
+            _ => self.welcome.clone(),
+        }
+    }
+}
+
+/// The result of `initialize` for clients: the server's, without tasks (lists of a shared server would cross clients).
+fn welcome(result: &Scan) -> Vec<u8> {
+    object_of(result, |name| match result.value(Level::Top, name).filter(|_| name == "capabilities") {
+        Some(capabilities) => Member::Replaced(without_tasks(capabilities)),
+        None => Member::Kept,
     })
 }
 

@@ -145,7 +145,8 @@ impl Lines {
 
     /// Charges the line that is being read, as far as it has come.
     fn hold(&mut self, proxy: &Shared) {
-        let held = self.held.get_or_insert_with(|| HeldLine { charge: proxy.budget.read_body(), bytes: 0 });
+        let begin = || HeldLine { charge: proxy.budget.read_body(proxy.budget.line()), bytes: 0 };
+        let held = self.held.get_or_insert_with(begin);
         held.charge.add(self.buffer.len() - held.bytes);
         held.bytes = self.buffer.len();
         if proxy.budget.is_over() {
@@ -212,7 +213,7 @@ impl Shared {
         let (why, answers) = match error {
             // As its first output: each further line would be as this one.
             JsonError::Encoding if is_utf16(line) => ("UTF-16, and MCP is UTF-8".into(), Answers::Stray),
-            error => (error.to_string(), answered(&scan, end)),
+            error => (error.to_string(), answered(&scan, line, end)),
         };
         self.junk(generation, line, line.len(), &why, answers);
         None
@@ -243,7 +244,13 @@ impl Shared {
     /// A line over the limit: if it could be seen whose answer it was, that request fails.
     fn overlong(self: &Arc<Self>, generation: u64, line: &Skipped) {
         let (scan, _) = json::scan(&line.beginning, self.options.limits.json_depth);
-        self.junk(generation, &line.beginning, line.length, line.why, answered(&scan, &line.end));
+        self.junk(
+            generation,
+            &line.beginning,
+            line.length,
+            line.why,
+            answered(&scan, &line.beginning, &line.end),
+        );
     }
 
     /// Notes a line that is no message, and fails the request that it would have answered.
@@ -287,7 +294,10 @@ enum Answers {
     Stray,
 }
 
-fn answered(scan: &Scan, end: &[u8]) -> Answers {
+fn answered(scan: &Scan, line: &[u8], end: &[u8]) -> Answers {
+    if has_answers(line, end) {
+        return Answers::Unknown;
+    }
     if let Some(id) = scan.value(Level::Top, "id").filter(|_| is_answer(scan)) {
         return match own_id(id) {
             Some(id) => Answers::Call(id),
@@ -301,6 +311,19 @@ fn answered(scan: &Scan, end: &[u8]) -> Answers {
     }
     // One SDK writes the id last.
     id_at_end(end).map_or(Answers::Unknown, Answers::Call)
+}
+
+/// True if a line has the looks of a batch with answers. (Many logs begin their lines with a bracket.)
+fn has_answers(line: &[u8], end: &[u8]) -> bool {
+    let beginning = line[..line.len().min(CHUNK)].trim_ascii_start();
+    let Some(rest) = beginning.strip_prefix(b"[") else { return false };
+    let has = |text: &[u8], quoted: &[u8]| {
+        let mut at = text.windows(quoted.len()).enumerate().filter(|(_, part)| *part == quoted);
+        at.any(|(at, _)| text[at + quoted.len()..].trim_ascii_start().starts_with(b":"))
+    };
+    rest.trim_ascii_start().starts_with(b"{")
+        && (has(rest, b"\"result\"") || has(rest, b"\"error\""))
+        && (has(rest, b"\"jsonrpc\"") || has(end, b"\"jsonrpc\""))
 }
 
 /// The id in a line that ends with `"id":NUMBER}`, or with the number as text.
@@ -317,7 +340,22 @@ fn id_at_end(end: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{id_at_end, newline};
+    use super::{has_answers, id_at_end, newline};
+
+    #[test]
+    fn a_batch_of_answers_is_told_from_a_log() {
+        for (line, is_batch) in [
+            (r#"[{"jsonrpc":"2.0","id":1,"result":NaN}]"#, true),
+            (r#" [ {"error" : {}, "id":1, "jsonrpc": "2.0"}"#, true),
+            (r#"[error] {"jsonrpc":"2.0","result":1}"#, false),
+            (r#"[{"level":"error","error":NaN}]"#, false),
+            (r#"[{"jsonrpc":"2.0","method":"error"},"#, false),
+            (r#"{"jsonrpc":"2.0","id":1,"result":NaN}"#, false),
+        ] {
+            assert_eq!(has_answers(line.as_bytes(), b""), is_batch, "{line}");
+        }
+        assert!(has_answers(br#"[{"result":{"#, br#"},"jsonrpc":"2.0","id":1}]"#), "one SDK writes it last");
+    }
 
     #[test]
     fn an_id_that_stands_last_is_found() {
