@@ -3,6 +3,7 @@ mod absent;
 mod credentials;
 mod edited;
 mod exchanged;
+mod given;
 mod hostile;
 mod moved;
 mod network;

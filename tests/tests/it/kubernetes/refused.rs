@@ -6,7 +6,7 @@ use wharf_tests::cluster::{Cluster, Namespace};
 use wharf_tests::host::{Host, eventually};
 
 /// Starts a workload, which must fail with this in its error.
-fn is_told(host: &Host, namespace: &Namespace<'_>, args: &[&str], words: &[&str]) {
+pub(super) fn is_told(host: &Host, namespace: &Namespace<'_>, args: &[&str], words: &[&str]) {
     let said = host.wharf(&[&["run", "--runtime", "kubernetes", "--name", "refused"], args].concat());
     assert_ne!(said.code, 0, "{args:?}: {said:?}");
     let missing = words.iter().find(|word| !said.stderr.contains(**word));
