@@ -54,6 +54,6 @@ fn a_server_that_takes_more_memory_than_it_may_is_told_as_that() {
     let Some(image) = cluster.shell_image() else { return };
     let namespace = cluster.namespace("greedy");
     let host = host(&cluster, &namespace);
-    let greedy = ["--memory", "16m", image, "--", "tail", "/dev/zero"];
+    let greedy = ["--memory", "16m", image, "--", "sh", "-c", "x=0123456789; while :; do x=$x$x; done"];
     is_told(&host, &namespace, &greedy, &["OOMKilled"]);
 }
