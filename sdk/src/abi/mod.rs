@@ -8,6 +8,7 @@ mod forward;
 mod pump;
 mod serve;
 mod tokio_runtime;
+mod under_way;
 
 pub use abi_stable;
 pub use export::{Registration, connect, module};

@@ -1,5 +1,6 @@
 //! Maps operations by name to the methods of the author's trait. Called by the ABI's entries for every call and every
 //! stream.
+use super::under_way::{Mark, UnderWay};
 use super::{forward, pump::Pump, tokio_runtime};
 use crate::document::{self, DocumentError, Nothing, OnWorkload, operation};
 use crate::keyed_lock::KeyedLock;
@@ -11,7 +12,7 @@ use abi_stable::{
     sabi_trait::prelude::TD_Opaque,
     std_types::{RResult, RString},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     future::Future,
     pin::Pin,
@@ -40,6 +41,8 @@ pub(super) struct Abilities {
 
 /// A runtime whose type is erased.
 pub(super) trait Served: Send + Sync {
+    /// Marks a deployment, before any of it is run.
+    fn begin(&self, operation: &str, document: &str) -> Option<Mark>;
     /// Runs one operation.
     fn call(self: Arc<Self>, operation: String, document: String) -> Boxed<String>;
     /// Opens one stream.
@@ -52,13 +55,13 @@ pub(super) struct Typed<T> {
     abilities: Abilities,
     /// Orders `deploy`, `start`, `stop`, `remove` and `recover`, by uid.
     locks: KeyedLock,
-    /// Held for each deployment until its future has been dropped: a question about the workload waits for that.
-    deploying: KeyedLock,
+    /// Each deployment is marked until its future has been dropped: a question about the workload waits for that.
+    deploying: UnderWay,
 }
 
 impl<T: Runtime> Typed<T> {
     pub(super) fn new(runtime: Arc<T>, abilities: Abilities) -> Self {
-        Self { runtime, abilities, locks: KeyedLock::default(), deploying: KeyedLock::default() }
+        Self { runtime, abilities, locks: KeyedLock::default(), deploying: UnderWay::default() }
     }
 
     /// The operations that change nothing, and `validate`.
@@ -70,7 +73,7 @@ impl<T: Runtime> Typed<T> {
             operation::LIST => {
                 let query: ListQuery = read(document)?;
                 for uid in query.uids.iter().flatten() {
-                    self.deploying.until_free(uid).await;
+                    self.deploying.until_none(uid).await;
                 }
                 reply(runtime.list(&query).await?)
             }
@@ -104,7 +107,6 @@ impl<T: Runtime> Typed<T> {
             operation::DEPLOY => {
                 let spec = specification(document)?;
                 let _turn = self.locks.lock(&spec.uid).await;
-                let _deploying = self.deploying.lock(&spec.uid).await;
                 let handle = runtime.deploy(&spec).await?;
                 if handle.uid != spec.uid {
                     return Err(Error::internal("deploy returned a handle of another workload"));
@@ -140,6 +142,16 @@ impl<T: Runtime> Typed<T> {
 }
 
 impl<T: Runtime> Served for Typed<T> {
+    fn begin(&self, operation: &str, document: &str) -> Option<Mark> {
+        #[derive(Deserialize)]
+        struct Named {
+            uid: String,
+        }
+        // Whatever else is wrong with the specification is for the deployment to say.
+        let named = (operation == operation::DEPLOY).then(|| read::<Named>(document).ok()).flatten()?;
+        Some(self.deploying.begin(&named.uid))
+    }
+
     fn call(self: Arc<Self>, operation: String, document: String) -> Boxed<String> {
         Box::pin(async move {
             let deadline = deadline(&document)?;
@@ -305,14 +317,16 @@ impl Exported {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs an operation, which ends early if the runtime is shut down.
+    /// Runs an operation, which ends early if the runtime is shut down. `mark` is held until its future has been dropped.
     fn operation<T: Send + 'static>(
         &self,
+        mark: Option<Mark>,
         work: impl FnOnce(Arc<dyn Served>) -> Boxed<T> + Send + 'static,
     ) -> impl Future<Output = Result<T>> + Send + 'static {
         let served = self.slot().clone();
         let mut closing = self.closing.subscribe();
         forward::to(self.host.clone(), async move {
+            let _mark = mark;
             let served = served.ok_or_else(was_shut_down)?;
             tokio::select! {
                 biased;
@@ -329,12 +343,15 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 
 impl Plugin for Exported {
     fn call(&self, operation: RString, document: RString) -> FfiFuture<Reply> {
-        let work = self.operation(move |served| served.call(operation.into(), document.into()));
+        // A worker may be in the midst of a deployment that the host has given up, and a listing that is asked for after
+        // that must not overtake it. So it is marked here, in the order of the host's calls, and not by the worker.
+        let mark = self.slot().as_ref().and_then(|served| served.begin(&operation, &document));
+        let work = self.operation(mark, move |served| served.call(operation.into(), document.into()));
         tokio_runtime::run(&self.tokio, async move { Ok(work.await?.into()) })
     }
 
     fn open(&self, operation: RString, document: RString) -> FfiFuture<RResult<StreamBox, RString>> {
-        let work = self.operation(move |served| {
+        let work = self.operation(None, move |served| {
             Box::pin(async move {
                 let stream = served.open(operation.into(), document.into()).await?;
                 Ok(Stream_TO::from_value(Pump::start(stream), TD_Opaque))
