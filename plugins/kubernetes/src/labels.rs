@@ -1,5 +1,5 @@
 //! The labels and annotations of the objects that wharf makes: their owner, and the facts that a later process needs.
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{api::apps::v1::StatefulSet, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use wharf_sdk::{Error, Result, WorkloadSpec};
@@ -104,6 +104,15 @@ pub(crate) fn owner(metadata: &ObjectMeta) -> Option<(&str, &str)> {
     let (host_id, uid) = (annotation(metadata, HOST_ID)?, annotation(metadata, UID)?);
     let is_so = |key: &str, whole: &str| labels.get(key).is_some_and(|label| *label == value(whole));
     (is_so(HOST_ID, host_id) && is_so(UID, uid)).then_some((host_id, uid))
+}
+
+/// Whether the pods of a StatefulSet are those of this workload. Nobody can change that: a cluster refuses another selector.
+pub(crate) fn selects(set: &StatefulSet, host_id: &str, uid: &str) -> bool {
+    let selected = set.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
+    let has = |key: &str, whole: &str| {
+        selected.and_then(|labels| labels.get(key)).is_some_and(|label| *label == value(whole))
+    };
+    has(HOST_ID, host_id) && has(UID, uid)
 }
 
 /// A text as the value of a label: unchanged, or a digest if a label cannot hold it.

@@ -29,13 +29,14 @@ fn set(uid: &str, digest: &str) -> Value {
 async fn make(server: &Server) -> Result<Handle> {
     let manifest = manifest();
     let turn = KeyedLock::default().lock(&manifest.spec.uid).await;
-    deploy::make(server.cluster.clone(), manifest, &Settings::default(), turn).await
+    deploy::make(server.cluster.clone(), manifest, &Settings::default(), turn, &drop).await
 }
 
 /// The verbs of the requests that change something, each with its kind of object.
 fn changes(server: &Server) -> Vec<String> {
     let told = server.requests();
-    let told = told.iter().map(|line| line.split(['?', ' ']).take(2).collect::<Vec<_>>());
+    let told = told.iter().filter(|line| !line.contains("dryRun="));
+    let told = told.map(|line| line.split(['?', ' ']).take(2).collect::<Vec<_>>());
     let told = told.filter(|parts| parts[0] != "GET");
     told.map(|parts| format!("{} {}", parts[0], parts[1].rsplit('/').nth(1).unwrap_or_default())).collect()
 }
@@ -49,6 +50,7 @@ async fn with(earlier: Value) -> Server {
             ok(&earlier)
         }
         line if line.starts_with("PATCH") => ok(&set("s-2", "new")),
+        line if line.contains("/pods?") => list("PodList", &[], ""),
         line if line.contains("/statefulsets?") && is_gone.load(Ordering::Relaxed) => {
             list("StatefulSetList", &[], "")
         }
@@ -69,6 +71,60 @@ async fn what_was_made_of_another_specification_is_removed_and_made_anew() {
     changes[2..].sort();
     let beside = ["PATCH networkpolicies", "PATCH secrets"];
     assert_eq!(changes, [&["DELETE statefulsets", "PATCH statefulsets"][..], &beside].concat());
+    let requests = server.requests();
+    let position = |part: &str| requests.iter().position(|line| line.contains(part));
+    assert!(position("dryRun=All") < position("DELETE "), "{requests:?}");
+}
+
+/// A cluster that has a StatefulSet of another specification, and answers an attempt to change it so.
+async fn with_a_verdict(status: u16, said: Value) -> Server {
+    let earlier = set("s-1", "another");
+    let said = answer(&format!("{status} x"), "", &said.to_string());
+    Server::start(move |_, line| match line {
+        line if line.contains("dryRun=") => said.clone(),
+        line if line.starts_with("PATCH") || line.starts_with("DELETE") => ok(&set("s-2", "new")),
+        line if line.contains("/pods?") => list("PodList", &[], ""),
+        line if line.contains("/statefulsets?") && !line.contains("metadata.name") => {
+            list("StatefulSetList", std::slice::from_ref(&earlier), "")
+        }
+        line if line.contains("/statefulsets?") => list("StatefulSetList", &[], ""),
+        _ => missing(NAME),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_was_made_of_another_specification_stays_where_the_new_one_would_be_refused() {
+    let status = |code: u16, reason: &str, message: &str| {
+        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message,
+            "code": code, "metadata": {} })
+    };
+    for (code, reason, message, wanted) in [
+        (
+            409,
+            "Conflict",
+            "conflict with \"kubectl-edit\" using apps/v1: .spec",
+            ErrorCode::FailedPrecondition,
+        ),
+        (403, "Forbidden", "admission webhook \"x\" denied the request", ErrorCode::PermissionDenied),
+        (422, "Invalid", "StatefulSet.apps is invalid: spec.template", ErrorCode::Internal),
+    ] {
+        let server = with_a_verdict(code, status(code, reason, message)).await;
+        let error = make(&server).await.unwrap_err();
+        assert_eq!(error.code, wanted, "{error}");
+        assert!(error.message.contains(message), "{error}");
+        assert_eq!(changes(&server), Vec::<String>::new(), "what there was stays");
+    }
+}
+
+#[tokio::test]
+async fn fields_that_cannot_be_changed_do_not_keep_a_new_statefulset_from_being_made() {
+    let why = "Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden";
+    let said = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422,
+        "message": why, "metadata": {}, "details": { "name": NAME, "causes": [{ "message": why, "field": "spec" }] } });
+    let server = with_a_verdict(422, said).await;
+    make(&server).await.unwrap();
+    assert_eq!(changes(&server)[..2], ["DELETE statefulsets", "PATCH statefulsets"]);
 }
 
 #[tokio::test]
@@ -79,6 +135,9 @@ async fn what_was_made_of_the_same_specification_is_kept() {
     let changes = changes(&server);
     assert!(!changes.iter().any(|change| change.starts_with("DELETE")), "{changes:?}");
     assert_eq!(changes.len(), 3, "{changes:?}");
+    let applied = server.bodies().into_iter().find(|body| body.contains("\"StatefulSet\"")).unwrap();
+    let applied: Value = serde_json::from_str(&applied).unwrap();
+    assert_eq!(applied["metadata"]["uid"], "s-1", "it is that one, or the cluster refuses");
 }
 
 /// A cluster that has nothing, and lets this user make StatefulSets, but no Secrets.
