@@ -27,6 +27,9 @@ pub(crate) const EXIT: &str = "wharf.exit";
 /// The proof that this very object was made in the instance: an annotation, see [`crate::identity`].
 pub(crate) const PROOF: &str = "wharf.proof";
 
+/// The label by which trials of networks are told from workloads; its value is the part in the trial.
+pub(crate) const TRIAL: &str = "wharf.trial";
+
 /// The digest of the objects that it was made of: an annotation of the StatefulSet, see [`crate::digest`].
 pub(crate) const SPEC: &str = "wharf.spec";
 
@@ -179,6 +182,7 @@ mod tests {
     fn wharfs_own_labels_cannot_be_set() {
         let own = BTreeMap::from([(HOST_ID.to_owned(), "h".to_owned())]);
         assert!(check(&own).is_err());
+        assert!(check(&BTreeMap::from([(TRIAL.to_owned(), String::new())])).is_err());
         assert!(check(&BTreeMap::from([("wharfs".to_owned(), String::new())])).is_ok());
     }
 }

@@ -2,12 +2,19 @@
 use super::server::{Server, answer, list, missing, ok, refusal};
 use crate::{
     deploy, digest,
+    earlier::wait_until_gone,
     labels::SPEC,
     manifest::{Manifest, tests::spec},
     settings::Settings,
 };
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use wharf_sdk::{ErrorCode, Handle, Result, keyed_lock::KeyedLock};
 
 const NAME: &str = "time-0af30af3";
@@ -192,4 +199,43 @@ async fn fields_that_another_manager_has_taken_over_are_told_with_a_way_out() {
         assert!(error.message.contains(words), "{error}");
     }
     assert_eq!(changes(&server), ["PATCH statefulsets"], "what there was stays");
+}
+
+#[tokio::test]
+async fn a_pod_that_its_node_does_not_let_go_is_told_while_it_is_waited_for() {
+    let earlier = set("s-1", "another");
+    let controller = json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": NAME, "uid": "s-1",
+        "controller": true });
+    let pod = json!({ "spec": { "containers": [], "nodeName": "node-7" },
+        "metadata": { "name": format!("{NAME}-0"), "uid": "p-1", "ownerReferences": [controller] } });
+    let listed = earlier.clone();
+    let server = Server::start(move |_, line| match line {
+        line if line.contains("watch=") => String::new(),
+        line if line.contains("/pods?") => list("PodList", std::slice::from_ref(&pod), ""),
+        _ => list("StatefulSetList", std::slice::from_ref(&listed), ""),
+    })
+    .await;
+    let (set, spec) = (serde_json::from_value(earlier).unwrap(), manifest().spec);
+    let told = Mutex::new(Vec::new());
+    let tell = |message| told.lock().unwrap().push(message);
+    let time_goes_by = async {
+        let said = || told.lock().unwrap().clone();
+        while !server.requests().iter().any(|line| line.contains("watch=")) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(6)).await;
+        tokio::time::resume();
+        while said().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        said()
+    };
+    tokio::select! {
+        gone = wait_until_gone(&server.cluster, &set, &spec, &tell) => panic!("{gone:?}"),
+        said = tokio::time::timeout(Duration::from_secs(60), time_goes_by) => {
+            let said = said.expect("it is told");
+            assert!(said[0].contains(&format!("pod/{NAME}-0")) && said[0].contains("'node-7'"), "{said:?}");
+        }
+    }
 }

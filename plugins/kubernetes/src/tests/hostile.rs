@@ -248,4 +248,7 @@ async fn a_trial_that_is_given_up_removes_what_it_was_making() {
     let removed = asked().into_iter().filter(|line| line.starts_with("DELETE")).collect::<Vec<_>>();
     assert_eq!(removed.len(), 1, "{:?}", asked());
     assert!(removed[0].contains("/statefulsets/time-0af3"), "{removed:?}");
+    // Neither the search for earlier trials nor the stamp is a label that a user's workload can have.
+    assert!(asked().iter().any(|line| line.contains("wharf.trial")), "{:?}", asked());
+    assert!(server.bodies().iter().any(|body| body.contains("\"wharf.trial\":\"server\"")), "it carries it");
 }
