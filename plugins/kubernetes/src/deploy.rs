@@ -56,20 +56,27 @@ pub(crate) async fn make(
 ) -> Result<Handle> {
     let spec = &manifest.spec;
     let usual = names::of(spec);
-    let (found, mut is_usual_free, demands_user) = tokio::join!(
+    let (found, of_usual, demands_user) = tokio::join!(
         the_one(&cluster, &spec.host_id, &spec.uid),
-        is_free(&cluster, &usual, spec),
+        of_name(&cluster, &usual),
         demands_user(&cluster),
     );
-    let mut earlier = found?;
+    let (mut earlier, mut is_usual_free) = match found? {
+        Some(set) => (Some(set), false),
+        None => {
+            let found = of_usual?;
+            let is_free = found.is_none();
+            (found.map(|set| without_its_labels(set, spec)).transpose()?.flatten(), is_free)
+        }
+    };
     if let Some(set) = earlier.take_if(|set| set.metadata.deletion_timestamp.is_some()) {
         // The StatefulSet is being removed: an earlier removal was interrupted, or somebody else removes it.
         wait_until_gone(&cluster, &set, spec, tell).await?;
-        is_usual_free = is_free(&cluster, &usual, spec).await;
+        is_usual_free = of_name(&cluster, &usual).await?.is_none();
     }
     let name = match &earlier {
         Some(set) => set.metadata.name.clone().unwrap_or_default(),
-        None if is_usual_free? => usual,
+        None if is_usual_free => usual,
         None => another_name(&cluster, spec).await?,
     };
     let digest = digest::of(&manifest, &name, settings);
@@ -114,23 +121,32 @@ pub(crate) async fn the_one(cluster: &Cluster, host_id: &str, uid: &str) -> Resu
     }
 }
 
-/// Whether no StatefulSet has this name. If somebody takes it meanwhile, the cluster refuses ours, since the selector of a
+/// The StatefulSet with this name. If somebody takes a free name meanwhile, the cluster refuses ours, since the selector of a
 /// StatefulSet cannot be changed.
+async fn of_name(cluster: &Cluster, name: &str) -> Result<Option<StatefulSet>> {
+    ask_for("it cannot be found out whether a name is free", cluster.statefulsets().get(name)).await
+}
+
+/// The StatefulSet of this name if it is this workload's by its selector, which nobody can change: somebody has taken its labels
+/// away, and it is to get them back. None: it is somebody else's.
 ///
 /// # Errors
-/// The one that has it is this workload's by its selector, and not by its labels: another one beside it would have the same pods.
-async fn is_free(cluster: &Cluster, name: &str, spec: &WorkloadSpec) -> Result<bool> {
-    let doing = "it cannot be found out whether a name is free";
-    match ask_for(doing, cluster.statefulsets().get(name)).await? {
-        Some(set) if labels::selects(&set, &spec.host_id, &spec.uid) => Err(changed_labels(name)),
-        found => Ok(found.is_none()),
+/// Its labels name another workload.
+fn without_its_labels(set: StatefulSet, spec: &WorkloadSpec) -> Result<Option<StatefulSet>> {
+    let ours = (spec.host_id.as_str(), spec.uid.as_str());
+    if !labels::selects(&set, ours.0, ours.1) {
+        return Ok(None);
+    }
+    match labels::owner(&set.metadata) {
+        Some(owner) if owner != ours => Err(changed_labels(set.metadata.name.as_deref().unwrap_or_default())),
+        _ => Ok(Some(set)),
     }
 }
 
 /// A name that no StatefulSet has, where the usual one is taken.
 async fn another_name(cluster: &Cluster, spec: &WorkloadSpec) -> Result<String> {
     for name in (2..=NAMES).map(|attempt| names::another(spec, attempt)) {
-        if is_free(cluster, &name, spec).await? {
+        if of_name(cluster, &name).await?.is_none() {
             return Ok(name);
         }
     }

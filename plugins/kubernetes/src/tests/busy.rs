@@ -1,5 +1,5 @@
 //! An API server that refuses requests for lack of time, and one that has forgotten the position of a watch.
-use super::server::{Server, answer, list, ok};
+use super::server::{Server, answer, forgotten, list, ok};
 use crate::{events, handle::HandleData, health, labels, pods::PodWatch, wait};
 use futures_util::StreamExt;
 use serde_json::json;
@@ -135,15 +135,6 @@ async fn the_error_of_an_api_server_that_asks_for_pauses_until_the_end_says_what
     let error = told.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
     assert!(error.message.contains("429 Too Many Requests"), "{error}");
-}
-
-/// A watch that sends a bookmark, and then that its position is forgotten.
-fn forgotten() -> String {
-    let bookmark = json!({ "type": "BOOKMARK", "object": { "kind": "Pod", "apiVersion": "v1",
-        "metadata": { "resourceVersion": "7" } } });
-    let gone = json!({ "type": "ERROR", "object": { "kind": "Status", "apiVersion": "v1", "status": "Failure",
-        "reason": "Expired", "message": "too old resource version", "code": 410, "metadata": {} } });
-    answer("200 OK", "", &format!("{bookmark}\n{gone}\n"))
 }
 
 #[tokio::test]

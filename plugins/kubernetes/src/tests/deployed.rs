@@ -114,7 +114,7 @@ async fn what_was_made_of_another_specification_stays_where_the_new_one_would_be
             ErrorCode::FailedPrecondition,
         ),
         (403, "Forbidden", "admission webhook \"x\" denied the request", ErrorCode::PermissionDenied),
-        (422, "Invalid", "StatefulSet.apps is invalid: spec.template", ErrorCode::Internal),
+        (422, "Invalid", "StatefulSet.apps is invalid: spec.template", ErrorCode::InvalidArgument),
     ] {
         let server = with_a_verdict(code, status(code, reason, message)).await;
         let error = make(&server).await.unwrap_err();
@@ -145,6 +145,25 @@ async fn what_was_made_of_the_same_specification_is_kept() {
     let applied = server.bodies().into_iter().find(|body| body.contains("\"StatefulSet\"")).unwrap();
     let applied: Value = serde_json::from_str(&applied).unwrap();
     assert_eq!(applied["metadata"]["uid"], "s-1", "it is that one, or the cluster refuses");
+}
+
+#[tokio::test]
+async fn a_statefulset_whose_labels_were_taken_away_gets_them_back_and_no_second_one_is_made() {
+    let digest = digest::of(&manifest(), NAME, &Settings::default());
+    let mut earlier = set("s-1", &digest);
+    earlier["metadata"]["labels"] = json!({});
+    let server = Server::start(move |_, line| match line {
+        line if line.starts_with("PATCH") => ok(&set("s-1", "new")),
+        line if line.contains("/statefulsets?") => list("StatefulSetList", &[], ""),
+        line if line.contains("/statefulsets/") => ok(&earlier),
+        _ => missing(NAME),
+    })
+    .await;
+    assert_eq!(make(&server).await.unwrap().data["statefulset"], NAME);
+    let applied = server.bodies().into_iter().find(|body| body.contains("\"StatefulSet\"")).unwrap();
+    let applied: Value = serde_json::from_str(&applied).unwrap();
+    assert_eq!(applied["metadata"]["uid"], "s-1");
+    assert!(applied["metadata"]["labels"][crate::labels::UID].is_string(), "{applied}");
 }
 
 /// A cluster that has nothing, and lets this user make StatefulSets, but no Secrets.

@@ -1,5 +1,5 @@
 //! A StatefulSet whose labels and annotations somebody has taken away or changed, while its pod runs on.
-use super::server::{Server, list, missing, ok};
+use super::server::{Server, forgotten, list, missing, ok};
 use crate::{
     handle::HandleData,
     labels,
@@ -36,6 +36,8 @@ async fn with(set: Value) -> Server {
     let is_gone = AtomicBool::new(false);
     let by_labels = labels::of_host("h").replace('=', "%3D");
     Server::start(move |_, line| match line {
+        // Its pods are listed anew then.
+        line if line.contains("watch=") && line.contains("/pods?") => forgotten(),
         line if line.contains("watch=") => String::new(),
         line if line.starts_with("DELETE") && line.contains("/pods/") => {
             is_gone.store(true, Ordering::Relaxed);

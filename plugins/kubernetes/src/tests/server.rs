@@ -125,6 +125,15 @@ pub(super) fn list(kind: &str, items: &[Value], next: &str) -> String {
         "metadata": { "resourceVersion": "5", "continue": next } }))
 }
 
+/// A watch that sends a bookmark, and then that its position is forgotten.
+pub(super) fn forgotten() -> String {
+    let bookmark = json!({ "type": "BOOKMARK", "object": { "kind": "Pod", "apiVersion": "v1",
+        "metadata": { "resourceVersion": "7" } } });
+    let gone = json!({ "type": "ERROR", "object": { "kind": "Status", "apiVersion": "v1", "status": "Failure",
+        "reason": "Expired", "message": "too old resource version", "code": 410, "metadata": {} } });
+    answer("200 OK", "", &format!("{bookmark}\n{gone}\n"))
+}
+
 async fn serve(mut client: TcpStream, [heads, bodies]: [Heard; 2], answers: Arc<Answers>) {
     let mut head = Vec::new();
     while !head.windows(4).any(|part| part == b"\r\n\r\n") {
