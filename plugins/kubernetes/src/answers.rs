@@ -8,11 +8,12 @@
 //! | a watch | the size of one event, and the time without any: an API server sends bookmarks, and ends a watch itself |
 //! | the output of a container | none here: it is passed on as it comes |
 use hyper::{
-    Request, Response, Uri,
+    Request, Response, StatusCode, Uri,
     body::{Body, Bytes, Frame, Incoming, SizeHint},
     header::{HeaderMap, RETRY_AFTER},
 };
 use std::{
+    cell::Cell,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -29,8 +30,37 @@ const MOST_SILENCE: Duration = Duration::from_secs(330);
 
 /// For so long, the head of an answer is waited for. An API server that has too much to do keeps a request for a minute at most.
 const HEAD: Duration = Duration::from_secs(65);
-/// The longest pause in seconds that an API server without time may ask for.
-const MOST_PAUSE: u16 = 30;
+/// The longest pause in seconds that an API server without time may ask for: there is to be time for another attempt, and a
+/// request has thirty seconds with all of them.
+const MOST_PAUSE: u16 = 10;
+
+tokio::task_local! {
+    /// The last answer to a request under way that said that it was to be made again.
+    static REFUSED: Cell<Option<StatusCode>>;
+}
+
+/// Makes a request, but waits for it no longer than this.
+///
+/// # Errors
+/// It has not ended within this time; the last answer until then is told, if there was one.
+pub(crate) async fn within<T>(
+    time: Duration,
+    request: impl Future<Output = T>,
+) -> Result<T, Option<StatusCode>> {
+    let bounded = async {
+        let ended = tokio::time::timeout(time, request).await;
+        ended.map_err(|_| REFUSED.with(Cell::get))
+    };
+    REFUSED.scope(Cell::new(None), bounded).await
+}
+
+/// Notes an answer for [`within`].
+fn note(status: StatusCode) {
+    if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+        // Nobody waits for a watch in this way, and then there is nothing to note it in.
+        let _ = REFUSED.try_with(|refused| refused.set(Some(status)));
+    }
+}
 
 /// The bounds of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +124,7 @@ where
         Box::pin(async move {
             let answer = tokio::time::timeout(HEAD, answer).await.map_err(|_| GivenUp::NoHead)?;
             let mut answer = answer.map_err(Into::<BoxError>::into)?;
+            note(answer.status());
             bound_pause(answer.headers_mut());
             Ok(answer.map(|body| Bounded::new(body, bounds)))
         })
@@ -203,7 +234,7 @@ mod tests {
     #[test]
     fn a_pause_that_is_asked_for_is_bounded() {
         for (asked, made) in
-            [("1", "1"), ("30", "30"), ("31", "30"), ("86400", "30"), ("tomorrow", "tomorrow")]
+            [("1", "1"), ("10", "10"), ("11", "10"), ("86400", "10"), ("tomorrow", "tomorrow")]
         {
             let mut headers = HeaderMap::from_iter([(RETRY_AFTER, asked.parse().unwrap())]);
             bound_pause(&mut headers);

@@ -59,24 +59,42 @@ pub(crate) struct Cluster {
     written: Vec<Option<SystemTime>>,
     /// When the certificate ends that a program has handed out.
     ends: Option<Timestamp>,
-    /// The API server has refused the credentials. The program that hands them out may have others by now.
-    is_refused: Arc<AtomicBool>,
+    /// What the API server has made of the credentials.
+    verdict: Arc<Verdict>,
+}
+
+/// What an API server makes of credentials.
+#[derive(Debug, Default)]
+struct Verdict {
+    /// It has refused them. The program that hands them out may have others by now.
+    is_refused: AtomicBool,
+    /// It has accepted them at least once.
+    is_accepted: AtomicBool,
+}
+
+impl Verdict {
+    fn note(&self, status: StatusCode) {
+        match status {
+            StatusCode::UNAUTHORIZED => self.is_refused.store(true, Ordering::Relaxed),
+            // Of a failure of the server or of a proxy before it, nothing follows.
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {}
+            _ => self.is_accepted.store(true, Ordering::Relaxed),
+        }
+    }
 }
 
 impl Cluster {
     /// The cluster behind an endpoint. Nothing is asked of it yet.
     ///
     /// # Errors
-    /// The files do not describe such an access.
-    pub(crate) async fn of(endpoint: Endpoint) -> Result<Self> {
+    /// The files do not describe such an access, or one of these proxies is meant for it.
+    pub(crate) async fn of(endpoint: Endpoint, proxies: &Proxies) -> Result<Self> {
         let written = written(&endpoint.access);
         let mut config = match &endpoint.access {
             Access::InCluster => Config::incluster().map_err(|error| {
                 Error::unavailable(format!("this is no pod of a cluster: {}", error_chain(&error)))
             })?,
-            Access::Kubeconfig { files, context } => {
-                of_files(files, context, &Proxies::of_this_process()).await?
-            }
+            Access::Kubeconfig { files, context } => of_files(files, context, proxies).await?,
         };
         config.default_namespace.clone_from(&endpoint.namespace);
         let address = place(&config.cluster_url);
@@ -84,10 +102,10 @@ impl Cluster {
             .await
             .map_err(|why| Error::unavailable(format!("no credentials can be had for {address}: {why}")))?;
         let ends = helper.as_ref().and_then(Helper::ends);
-        let is_refused = Arc::new(AtomicBool::new(false));
-        let client = client_of(&config, helper, Arc::clone(&is_refused))
+        let verdict = Arc::<Verdict>::default();
+        let client = client_of(&config, helper, Arc::clone(&verdict))
             .map_err(|why| Error::unavailable(format!("the access to {address} makes no sense: {why}")))?;
-        Ok(Self { client, endpoint, address, written, ends, is_refused })
+        Ok(Self { client, endpoint, address, written, ends, verdict })
     }
 
     /// Whether the connection can still be used: the files that describe the access have not been written since, the
@@ -95,12 +113,22 @@ impl Cluster {
     pub(crate) fn is_current(&self) -> bool {
         !self.refuses_credentials()
             && self.ends.is_none_or(|ends| Timestamp::now() < ends)
-            && self.written == written(&self.endpoint.access)
+            && self.is_of_these_files()
+    }
+
+    /// Whether the files that describe the access have not been written since.
+    pub(crate) fn is_of_these_files(&self) -> bool {
+        self.written == written(&self.endpoint.access)
     }
 
     /// Whether the API server has refused the credentials.
     pub(crate) fn refuses_credentials(&self) -> bool {
-        self.is_refused.load(Ordering::Relaxed)
+        self.verdict.is_refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether the API server has accepted the credentials at least once.
+    pub(crate) fn was_accepted(&self) -> bool {
+        self.verdict.is_accepted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -178,7 +206,7 @@ fn written(access: &Access) -> Vec<Option<SystemTime>> {
 fn client_of(
     config: &Config,
     helper: Option<Helper>,
-    is_refused: Arc<AtomicBool>,
+    verdict: Arc<Verdict>,
 ) -> std::result::Result<Client, String> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
@@ -190,7 +218,7 @@ fn client_of(
     let https = config.rustls_https_connector_with_connector(http).map_err(|error| error_chain(&error))?;
     let retry = RetryPolicy::new(PAUSES[0], PAUSES[1], ATTEMPTS, true).map_err(|error| error.to_string())?;
     let watch = move |answer: Response<Bounded<Incoming>>| {
-        is_refused.fetch_or(answer.status() == StatusCode::UNAUTHORIZED, Ordering::Relaxed);
+        verdict.note(answer.status());
         answer
     };
     let service =

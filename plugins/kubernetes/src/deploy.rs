@@ -2,6 +2,7 @@
 use crate::{
     cluster::Cluster,
     digest,
+    earlier::{refuse_if_wanted, remove_earlier, wait_until_gone, would_be_accepted},
     error::{ask, ask_for, is_conflict},
     labels::{self, SPEC},
     manifest::{Manifest, owner},
@@ -9,7 +10,7 @@ use crate::{
     pods::pages,
     runtime::KubernetesRuntime,
     settings::Settings,
-    statefulset::{self, FIELD_MANAGER, SetIdentity},
+    statefulset::{self, FIELD_MANAGER, SetIdentity, changed_labels},
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, networking::v1::NetworkPolicy};
 use kube::{
@@ -20,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt::Debug;
 use tokio::sync::oneshot;
-use wharf_sdk::{Error, ErrorCode, Handle, Result, WorkloadSpec, keyed_lock::KeyedGuard};
+use wharf_sdk::{Error, ErrorCode, Handle, Result, WorkloadSpec, document::Event, keyed_lock::KeyedGuard};
 
 /// The number of names that are tried.
 const NAMES: usize = 5;
@@ -35,9 +36,15 @@ impl KubernetesRuntime {
         let manifest = Manifest::of(spec, &self.settings)?;
         let cluster = self.cluster().await?;
         let turn = self.turns.lock(&spec.uid).await;
-        make(cluster, manifest, &self.settings, turn).await
+        let tell = |message| {
+            self.host.event(&Event { uid: spec.uid.clone(), message, progress: None, is_warning: false });
+        };
+        make(cluster, manifest, &self.settings, turn, &tell).await
     }
 }
+
+/// Shows the progress of a deployment to people.
+pub(crate) type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 /// The same for a manifest, while nobody else has the turn.
 pub(crate) async fn make(
@@ -45,38 +52,49 @@ pub(crate) async fn make(
     manifest: Manifest,
     settings: &Settings,
     turn: KeyedGuard,
+    tell: Tell<'_>,
 ) -> Result<Handle> {
     let spec = &manifest.spec;
     let usual = names::of(spec);
-    let (found, is_free, demands_user) = tokio::join!(
+    let (found, of_usual, demands_user) = tokio::join!(
         the_one(&cluster, &spec.host_id, &spec.uid),
-        is_free(&cluster, &usual),
+        of_name(&cluster, &usual),
         demands_user(&cluster),
     );
-    let mut earlier = found?;
+    let (mut earlier, mut is_usual_free) = match found? {
+        Some(set) => (Some(set), false),
+        None => {
+            let found = of_usual?;
+            let is_free = found.is_none();
+            (found.map(|set| without_its_labels(set, spec)).transpose()?.flatten(), is_free)
+        }
+    };
     if let Some(set) = earlier.take_if(|set| set.metadata.deletion_timestamp.is_some()) {
         // The StatefulSet is being removed: an earlier removal was interrupted, or somebody else removes it.
-        statefulset::wait_until_gone(&cluster, &SetIdentity::of(&set)).await?;
+        wait_until_gone(&cluster, &set, spec, tell).await?;
+        is_usual_free = of_name(&cluster, &usual).await?.is_none();
     }
     let name = match &earlier {
         Some(set) => set.metadata.name.clone().unwrap_or_default(),
-        None if is_free? => usual,
+        None if is_usual_free => usual,
         None => another_name(&cluster, spec).await?,
     };
     let digest = digest::of(&manifest, &name, settings);
-    if earlier.as_ref().is_some_and(|set| observe::wanted(set) > 0) {
-        let message = format!("the workload is deployed already, and is to run as statefulset/{name}");
-        return Err(Error::new(ErrorCode::AlreadyExists, message));
-    }
-    let is_another = |set: &mut StatefulSet| labels::annotation(&set.metadata, SPEC) != Some(digest.as_str());
-    if let Some(set) = earlier.take_if(is_another) {
-        let identity = SetIdentity::of(&set);
-        statefulset::delete(&cluster, &identity).await?;
-        statefulset::wait_until_gone(&cluster, &identity).await?;
+    if let Some(set) = &earlier {
+        refuse_if_wanted(set)?;
     }
     let mut set = manifest.statefulset(&name, settings, demands_user);
-    set["metadata"]["annotations"][SPEC] = digest.into();
+    set["metadata"]["annotations"][SPEC] = digest.clone().into();
+    let is_another = |set: &mut StatefulSet| labels::annotation(&set.metadata, SPEC) != Some(digest.as_str());
+    if let Some(another) = earlier.take_if(is_another) {
+        would_be_accepted(&cluster, &set, &another).await?;
+        remove_earlier(&cluster, another, spec, tell).await?;
+    }
     let is_new = earlier.is_none();
+    if let Some(earlier) = &earlier {
+        // Situation: somebody removes it meanwhile. Conclusion: with its uid, the cluster does not take this for a new one.
+        set["metadata"]["uid"] = earlier.metadata.uid.clone().into();
+    }
     Making { cluster, manifest, name, set, is_new }.begin(turn).await
 }
 
@@ -103,17 +121,32 @@ pub(crate) async fn the_one(cluster: &Cluster, host_id: &str, uid: &str) -> Resu
     }
 }
 
-/// Whether no StatefulSet has this name. If somebody takes it meanwhile, the cluster refuses ours, since the selector of a
+/// The StatefulSet with this name. If somebody takes a free name meanwhile, the cluster refuses ours, since the selector of a
 /// StatefulSet cannot be changed.
-async fn is_free(cluster: &Cluster, name: &str) -> Result<bool> {
-    let doing = "it cannot be found out whether a name is free";
-    Ok(ask_for(doing, cluster.statefulsets().get_metadata(name)).await?.is_none())
+async fn of_name(cluster: &Cluster, name: &str) -> Result<Option<StatefulSet>> {
+    ask_for("it cannot be found out whether a name is free", cluster.statefulsets().get(name)).await
+}
+
+/// The StatefulSet of this name if it is this workload's by its selector, which nobody can change: somebody has taken its labels
+/// away, and it is to get them back. None: it is somebody else's.
+///
+/// # Errors
+/// Its labels name another workload.
+fn without_its_labels(set: StatefulSet, spec: &WorkloadSpec) -> Result<Option<StatefulSet>> {
+    let ours = (spec.host_id.as_str(), spec.uid.as_str());
+    if !labels::selects(&set, ours.0, ours.1) {
+        return Ok(None);
+    }
+    match labels::owner(&set.metadata) {
+        Some(owner) if owner != ours => Err(changed_labels(set.metadata.name.as_deref().unwrap_or_default())),
+        _ => Ok(Some(set)),
+    }
 }
 
 /// A name that no StatefulSet has, where the usual one is taken.
 async fn another_name(cluster: &Cluster, spec: &WorkloadSpec) -> Result<String> {
     for name in (2..=NAMES).map(|attempt| names::another(spec, attempt)) {
-        if is_free(cluster, &name).await? {
+        if of_name(cluster, &name).await?.is_none() {
             return Ok(name);
         }
     }
@@ -251,12 +284,13 @@ fn with_remains(error: &Error, name: &str, left: &Error) -> Error {
     Error::unavailable(format!("{}; statefulset/{name} stays: {}", error.message, left.message))
 }
 
-fn name_of(object: &Value) -> &str {
+pub(crate) fn name_of(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-fn with_a_way_out(mut error: Error) -> Error {
-    if is_conflict(&error) {
+pub(crate) fn with_a_way_out(mut error: Error) -> Error {
+    // There are conflicts without another manager: the object is another one by now.
+    if is_conflict(&error) && error.message.contains("conflict with ") {
         error.message.push_str("; give those fields back, or remove the workload and create it anew");
     }
     error

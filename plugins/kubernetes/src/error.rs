@@ -1,5 +1,6 @@
 //! Translates the answers of an API server into the errors of the plugin interface.
-use crate::text::shown;
+use crate::{answers, text::shown};
+use hyper::StatusCode;
 use std::time::Duration;
 use wharf_sdk::{Error, ErrorCode, Result, error_chain};
 
@@ -9,9 +10,9 @@ const REQUEST: Duration = Duration::from_secs(30);
 
 /// A request with its deadline; `doing` says what failed.
 pub(crate) async fn ask<T>(doing: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T> {
-    match tokio::time::timeout(REQUEST, request).await {
+    match answers::within(REQUEST, request).await {
         Ok(answer) => answer.map_err(|error| operation(doing, &error)),
-        Err(_) => Err(silent(doing)),
+        Err(refused) => Err(silent(doing, refused)),
     }
 }
 
@@ -26,8 +27,10 @@ pub(crate) async fn ask_for<T>(
     }
 }
 
-fn silent(doing: &str) -> Error {
-    Error::unavailable(format!("{doing}: the API server did not answer within {} s", REQUEST.as_secs()))
+fn silent(doing: &str, refused: Option<StatusCode>) -> Error {
+    let refused = refused.map(|status| format!("; its last answer was {status}")).unwrap_or_default();
+    let seconds = REQUEST.as_secs();
+    Error::unavailable(format!("{doing}: the API server did not answer within {seconds} s{refused}"))
 }
 
 /// An operation that failed.

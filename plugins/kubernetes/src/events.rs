@@ -8,7 +8,6 @@ use kube::runtime::{
     watcher::{self, Error as WatchError, Event as WatchEvent, watcher},
 };
 use std::{collections::BTreeSet, future::ready, pin::Pin, time::Duration};
-use wharf_sdk::{ErrorCode, Result};
 
 /// The reason of an event for a pod that could not be made.
 const REFUSED: &str = "FailedCreate";
@@ -25,6 +24,9 @@ const FINAL: [&str; 3] = [" is forbidden: ", " denied the request", " is invalid
 const PASSING: [&str; 3] =
     ["status unknown for quota", "not yet ready to handle request", "error looking up service account"];
 
+/// For so long, a start waits for the listing of earlier refusals.
+const LISTED_WITHIN: Duration = Duration::from_secs(3);
+
 /// An event about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -40,37 +42,53 @@ pub(crate) struct Said {
 pub(crate) type Events = Pin<Box<dyn Stream<Item = Said> + Send>>;
 
 /// The events about refused pods of an object that a start finds: those of earlier attempts.
-#[derive(Debug, Default)]
-pub(crate) struct Earlier(BTreeSet<Version>);
+#[derive(Debug)]
+pub(crate) enum Earlier {
+    Known(BTreeSet<Version>),
+    /// They could not be listed.
+    Unknown,
+}
 
 /// An event, and its state: the cluster repeats an event by counting it up.
-type Version = (Option<String>, Option<String>);
+pub(crate) type Version = (Option<String>, Option<String>);
 
 fn version(event: &ClusterEvent) -> Version {
     (event.metadata.uid.clone(), event.metadata.resource_version.clone())
 }
 
 /// The events until now about pods of an object that the cluster could not make. They are told from later ones without a clock:
-/// this machine's may be another one than the cluster's.
-pub(crate) async fn refusals_until_now(cluster: &Cluster, uid: &str) -> Result<Earlier> {
+/// this machine's may be another one than the cluster's. A start does not fail for want of them.
+pub(crate) async fn refusals_until_now(cluster: &Cluster, uid: &str) -> Earlier {
     let (events, fields) = (cluster.events(), refusals_of(uid));
     let listed = pages(|params| {
         let (events, params) = (events.clone(), params.fields(&fields));
         async move { ask("the events cannot be listed", events.list(&params)).await }
     });
-    match listed.await {
-        Ok(listed) => Ok(Earlier(listed.iter().map(version).collect())),
-        Err(error) if error.code == ErrorCode::PermissionDenied => Ok(Earlier::default()),
-        Err(error) => Err(error),
+    match tokio::time::timeout(LISTED_WITHIN, listed).await {
+        Ok(Ok(listed)) => Earlier::Known(listed.iter().map(version).collect()),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "earlier refusals of the pod are not known");
+            Earlier::Unknown
+        }
+        Err(_) => {
+            tracing::debug!("earlier refusals of the pod are not known: the listing takes too long");
+            Earlier::Unknown
+        }
     }
 }
 
 /// Later events about pods of an object that the cluster could not make: for quotas, admission webhooks, the namespace's pod
-/// security.
+/// security. Where the earlier ones are not known, those count that come while it is watched.
 pub(crate) fn refusals(cluster: &Cluster, uid: &str, earlier: Earlier) -> Events {
     let config = watcher::Config::default().fields(&refusals_of(uid));
-    let is_later = move |event: &ClusterEvent| ready(!earlier.0.contains(&version(event)));
-    Box::pin(seen(cluster, config).filter(is_later).map(said))
+    let later = move |(event, is_listed): (ClusterEvent, bool)| {
+        let is_later = match &earlier {
+            Earlier::Known(known) => !known.contains(&version(&event)),
+            Earlier::Unknown => !is_listed,
+        };
+        ready(is_later.then(|| said(event)))
+    };
+    Box::pin(seen(cluster, config).filter_map(later))
 }
 
 fn refusals_of(uid: &str) -> String {
@@ -83,7 +101,7 @@ pub(crate) fn of_pod(cluster: &Cluster, uid: &str, after: Duration) -> Events {
     let cluster = cluster.clone();
     let later = futures_util::stream::once(tokio::time::sleep(after));
     let events = later.flat_map(move |()| seen(&cluster, config.clone()));
-    let said = events.map(|event| {
+    let said = events.map(|(event, _)| {
         let is_progress = PROGRESS.contains(&event.reason.as_deref().unwrap_or_default());
         let said = said(event);
         (is_progress || said.is_hindrance).then_some(said)
@@ -91,12 +109,17 @@ pub(crate) fn of_pod(cluster: &Cluster, uid: &str, after: Duration) -> Events {
     Box::pin(said.filter_map(ready))
 }
 
-fn seen(cluster: &Cluster, config: watcher::Config) -> Pin<Box<dyn Stream<Item = ClusterEvent> + Send>> {
+/// Events, each with whether it is of a listing that the watch begins with.
+fn seen(
+    cluster: &Cluster,
+    config: watcher::Config,
+) -> Pin<Box<dyn Stream<Item = (ClusterEvent, bool)> + Send>> {
     let watched = watcher(cluster.events(), config).default_backoff();
     let readable = watched.take_while(|seen| ready(!seen.as_ref().is_err_and(is_refused)));
     let events = readable.filter_map(|seen| {
         ready(match seen {
-            Ok(WatchEvent::InitApply(event) | WatchEvent::Apply(event)) => Some(event),
+            Ok(WatchEvent::InitApply(event)) => Some((event, true)),
+            Ok(WatchEvent::Apply(event)) => Some((event, false)),
             _ => None,
         })
     });

@@ -50,13 +50,24 @@ pub(crate) struct Surroundings {
 
 /// The result of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum Found<C = Endpoint> {
     /// A cluster was named; it may not answer.
-    Cluster(Endpoint),
+    Cluster(C),
     /// No cluster: the places that were tried, and their faults.
     Nothing(Vec<String>),
     /// The user named a cluster that cannot be used, for this reason.
     Unusable(String),
+}
+
+impl Found {
+    /// With something else in the place of the endpoint.
+    pub(crate) fn map<C>(self, of: impl FnOnce(Endpoint) -> C) -> Found<C> {
+        match self {
+            Self::Cluster(endpoint) => Found::Cluster(of(endpoint)),
+            Self::Nothing(tried) => Found::Nothing(tried),
+            Self::Unusable(why) => Found::Unusable(why),
+        }
+    }
 }
 
 impl Surroundings {

@@ -18,7 +18,9 @@ type Right = (&'static str, &'static str, &'static str, &'static str);
 const AT_ONCE: usize = 4;
 const DOING: &str = "the rights of this user cannot be asked for";
 
-/// The rights that all operations together need. `rbac.yaml` beside the sources grants these, and no others.
+/// The rights that all operations together need. `rbac.yaml` beside the sources grants these, and some whose lack only takes something
+/// away, or is found elsewhere: to list and watch events, to get this namespace and `kube-system`, and to update
+/// `statefulsets/finalizers`, which clusters with the admission plugin `OwnerReferencesPermissionEnforcement` ask for.
 const RIGHTS: [Right; 21] = [
     ("apps", "statefulsets", "", "get"),
     ("apps", "statefulsets", "", "list"),

@@ -4,11 +4,10 @@
 //! whatever the program prints. A program that hangs, or prints for ever, would take a supervisor with it. Conclusion: the
 //! program is run here, with a deadline and a bound on what is read, and killed when either is passed.
 //!
-//! It is run when a connection is made, and before a request once its token has run out: once for all requests that wait.
-use crate::text::shown;
-use futures_util::{
-    FutureExt,
-    future::{BoxFuture, Shared},
+//! It is run when a connection is made, and before a request once its token runs out: once for all requests that wait.
+use crate::{
+    renewal::{REMEMBERED, Renewal},
+    text::shown,
 };
 use hyper::{
     Request,
@@ -20,11 +19,7 @@ use kube::{
     config::{AuthInfo, ExecConfig, ExecInteractiveMode},
 };
 use serde::Deserialize;
-use std::{
-    process::Stdio,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{process::Stdio, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Command,
@@ -34,28 +29,26 @@ use tokio::{
 const WITHIN: Duration = Duration::from_secs(30);
 /// How much it may print.
 const MOST_BYTES: u64 = 1024 * 1024;
-/// For so long a failure of the program is the answer to all who ask: it may take its time to fail, and ask a person.
-const REMEMBERED: Duration = Duration::from_secs(2);
-/// A token counts as run out so many seconds before it does: a request takes time.
+/// So many seconds before its end another token is asked for: a request takes time. Until its end it is used if there is no other.
 const EARLY_SECONDS: i64 = 60;
+/// So often the program is run in that time: it may hand out the same token until its end.
+const EARLY_PAUSE: Duration = Duration::from_secs(10);
 
 /// The program, and the credentials that it handed out last. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Helper {
     exec: Arc<ExecConfig>,
-    state: Arc<Mutex<State>>,
+    credentials: Renewal<Arc<Held>, String>,
 }
 
-struct State {
-    held: Arc<Credentials>,
-    /// The run that is under way.
-    running: Option<Run>,
-    /// The failure of the last run.
-    failed: Option<(Instant, String)>,
+/// Credentials that were handed out.
+struct Held {
+    credentials: Credentials,
+    /// When they end.
+    ends: Option<Timestamp>,
+    /// Whether the program has handed out the same token twice.
+    is_same: bool,
 }
-
-/// A run of the program, for all who wait for it.
-type Run = Shared<BoxFuture<'static, Result<Arc<Credentials>, String>>>;
 
 /// The part of the program's output that has the credentials.
 #[derive(Default, Deserialize)]
@@ -100,19 +93,16 @@ impl Helper {
             access.client_certificate_data = Some(base64(certificate));
             access.client_key_data = Some(base64(key).into());
         }
-        let state = State { held: Arc::new(credentials), running: None, failed: None };
-        Ok(Some(Self { exec: Arc::new(exec), state: Arc::new(Mutex::new(state)) }))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let held = Arc::new(Held::of(credentials, None)?);
+        let lost = || "the program of the kubeconfig was not run to its end".to_owned();
+        Ok(Some(Self { exec: Arc::new(exec), credentials: Renewal::of(Some(held), lost) }))
     }
 
     /// The end of a certificate that was handed out: a connection cannot exchange it.
     pub(crate) fn ends(&self) -> Option<Timestamp> {
-        let held = self.state().held.clone();
-        held.client_certificate_data.as_ref()?;
-        held.expiration_timestamp.as_deref()?.parse().ok()
+        let held = self.credentials.held()?;
+        held.credentials.client_certificate_data.as_ref()?;
+        held.ends
     }
 
     /// A request with the token that counts now.
@@ -120,7 +110,7 @@ impl Helper {
     /// # Errors
     /// The last token has run out, and the program hands out no other one.
     pub(crate) async fn sign(self, mut request: Request<Body>) -> Result<Request<Body>, String> {
-        if let Some(token) = &self.current().await?.token {
+        if let Some(token) = &self.current().await?.credentials.token {
             let value = HeaderValue::from_str(&format!("Bearer {token}"));
             let mut value =
                 value.map_err(|_| named(&self.exec, "hands out a token that no header can hold"))?;
@@ -131,50 +121,50 @@ impl Helper {
     }
 
     /// The credentials that count now.
-    async fn current(&self) -> Result<Arc<Credentials>, String> {
-        let run = {
-            let mut state = self.state();
-            if state.held.token.is_none() || !state.held.has_run_out()? {
-                return Ok(state.held.clone());
-            }
-            if let Some((at, why)) = &state.failed
-                && at.elapsed() < REMEMBERED
-            {
-                return Err(why.clone());
-            }
-            let under_way = state.running.take().filter(|run| run.peek().is_none());
-            let run = under_way.unwrap_or_else(|| self.begin());
-            state.running = Some(run.clone());
-            run
+    async fn current(&self) -> Result<Arc<Held>, String> {
+        let make = |before: Option<Arc<Held>>| {
+            let exec = Arc::clone(&self.exec);
+            async move { Held::of(run(&exec).await?, before.as_deref()).map(Arc::new) }
         };
-        run.await
+        let made = self.credentials.get(|held, since| held.serves(since, Timestamp::now()), make).await;
+        // Situation: the program has failed shortly before the end of the last token. Conclusion: that token still holds.
+        made.or_else(|why| {
+            self.credentials.held().filter(|held| !held.has_ended(Timestamp::now())).ok_or(why)
+        })
+    }
+}
+
+impl Held {
+    fn of(credentials: Credentials, before: Option<&Self>) -> Result<Self, String> {
+        let is_same = before.is_some_and(|before| before.credentials.token == credentials.token);
+        Ok(Self { ends: credentials.ends()?, credentials, is_same })
     }
 
-    /// Begins to run the program, in a task of its own: a request that is given up must not end it for the others.
-    fn begin(&self) -> Run {
-        let helper = self.clone();
-        let task = tokio::spawn(async move {
-            let outcome = run(&helper.exec).await.map(Arc::new);
-            let mut state = helper.state();
-            state.running = None;
-            match &outcome {
-                Ok(credentials) => (state.held, state.failed) = (credentials.clone(), None),
-                Err(why) => state.failed = Some((Instant::now(), why.clone())),
-            }
-            outcome
-        });
-        let ended = |_| Err("the program of the kubeconfig was not run to its end".to_owned());
-        async move { task.await.unwrap_or_else(ended) }.boxed().shared()
+    fn has_ended(&self, now: Timestamp) -> bool {
+        self.ends.is_some_and(|ends| ends <= now)
+    }
+
+    /// Whether they are used, this long after the program was run.
+    ///
+    /// Situation: many programs hand out one token until its end, and begin with another one only then; or this machine's clock is
+    /// not that of the cluster, which takes the token. Conclusion: the program is not run for each request meanwhile.
+    fn serves(&self, since: Duration, now: Timestamp) -> bool {
+        let Some(ends) = self.ends.filter(|_| self.credentials.token.is_some()) else { return true };
+        match ends.as_second() - now.as_second() {
+            left if left > EARLY_SECONDS => true,
+            _ if !self.has_ended(now) => since < EARLY_PAUSE,
+            _ => self.is_same && since < REMEMBERED,
+        }
     }
 }
 
 impl Credentials {
-    fn has_run_out(&self) -> Result<bool, String> {
-        let Some(text) = &self.expiration_timestamp else { return Ok(false) };
-        let at: Timestamp = text.parse().map_err(|_| {
-            format!("credentials that end at '{}' cannot be used: that is no time", shown(text))
-        })?;
-        Ok(at.as_second() - EARLY_SECONDS <= Timestamp::now().as_second())
+    /// When they end, if they do.
+    fn ends(&self) -> Result<Option<Timestamp>, String> {
+        let Some(text) = &self.expiration_timestamp else { return Ok(None) };
+        text.parse()
+            .map(Some)
+            .map_err(|_| format!("credentials that end at '{}' cannot be used: that is no time", shown(text)))
     }
 }
 
@@ -206,7 +196,6 @@ fn read(exec: &ExecConfig, output: &[u8]) -> Result<Credentials, String> {
     if credentials.token.is_none() && !has_certificate {
         return Err(named(exec, "hands out neither a token nor a certificate with its key"));
     }
-    credentials.has_run_out()?;
     Ok(credentials)
 }
 
@@ -326,6 +315,59 @@ mod tests {
         assert!(access.client_key_data.is_some());
         assert_eq!(helper.ends(), Some("2100-01-01T00:00:00Z".parse().unwrap()));
     }
+
+    #[test]
+    fn before_its_end_a_token_is_used_on_while_the_program_has_no_other_and_is_not_run_for_each_request() {
+        let now = Timestamp::now();
+        let held = |seconds: i64, is_same: bool| {
+            let ends = Timestamp::from_second(now.as_second() + seconds).unwrap();
+            let status = json!({ "token": "t" });
+            Held { credentials: serde_json::from_value(status).unwrap(), ends: Some(ends), is_same }
+        };
+        let (at_once, soon, later) = (Duration::ZERO, Duration::from_secs(3), Duration::from_secs(11));
+        assert!(held(90, true).serves(Duration::MAX, now));
+        for is_same in [false, true] {
+            assert!(held(30, is_same).serves(soon, now) && !held(30, is_same).serves(later, now));
+        }
+        assert!(!held(-1, false).serves(at_once, now), "there may be another one by now");
+        assert!(held(-1, true).serves(at_once, now) && !held(-1, true).serves(soon, now));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_fails_shortly_before_the_end_of_a_token_does_not_end_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("runs");
+        let ends = Timestamp::from_second(Timestamp::now().as_second() + 40).unwrap();
+        let script = format!(
+            "echo >>{0}; [ $(wc -l <{0}) = 1 ] || exit 3; echo 'status: {{token: t, expirationTimestamp: \"{ends}\"}}'",
+            runs.display()
+        );
+        let helper = Helper::of(&mut access(&script)).await.unwrap().unwrap();
+        for _ in 0..3 {
+            assert_eq!(authorization(&helper).await, "Bearer t");
+        }
+        assert_eq!(count(&runs), 1, "it was run a moment ago");
+        // As if that had been long ago.
+        let held = helper.credentials.held();
+        let helper = Helper { credentials: Renewal::of(None, String::new), ..helper };
+        drop(helper.credentials.get(|_, _| false, |_| async { held.ok_or_else(String::new) }).await);
+        assert_eq!(authorization(&helper).await, "Bearer t");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_stays_the_same_after_its_end_is_asked_for_anew_after_a_pause() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("runs");
+        let helper = run_out(&runs, ":").await;
+        for _ in 0..4 {
+            assert_eq!(authorization(&helper).await, "Bearer t");
+        }
+        assert_eq!(count(&runs), 2, "its first run, and one for all requests after the end");
+        tokio::time::sleep(REMEMBERED).await;
+        assert_eq!(authorization(&helper).await, "Bearer t");
+        assert_eq!(count(&runs), 3);
+    }
+
     /// The helper of a program that counts its runs in a file, hands out a token that has run out, and then does `otherwise`.
     async fn run_out(runs: &std::path::Path, otherwise: &str) -> Helper {
         let script = format!(

@@ -1,5 +1,5 @@
 //! The labels and annotations of the objects that wharf makes: their owner, and the facts that a later process needs.
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{api::apps::v1::StatefulSet, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use wharf_sdk::{Error, Result, WorkloadSpec};
@@ -26,6 +26,9 @@ pub(crate) const STARTED: &str = "wharf.started";
 pub(crate) const EXIT: &str = "wharf.exit";
 /// The proof that this very object was made in the instance: an annotation, see [`crate::identity`].
 pub(crate) const PROOF: &str = "wharf.proof";
+
+/// The label by which trials of networks are told from workloads; its value is the part in the trial.
+pub(crate) const TRIAL: &str = "wharf.trial";
 
 /// The digest of the objects that it was made of: an annotation of the StatefulSet, see [`crate::digest`].
 pub(crate) const SPEC: &str = "wharf.spec";
@@ -106,6 +109,15 @@ pub(crate) fn owner(metadata: &ObjectMeta) -> Option<(&str, &str)> {
     (is_so(HOST_ID, host_id) && is_so(UID, uid)).then_some((host_id, uid))
 }
 
+/// Whether the pods of a StatefulSet are those of this workload. Nobody can change that: a cluster refuses another selector.
+pub(crate) fn selects(set: &StatefulSet, host_id: &str, uid: &str) -> bool {
+    let selected = set.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
+    let has = |key: &str, whole: &str| {
+        selected.and_then(|labels| labels.get(key)).is_some_and(|label| *label == value(whole))
+    };
+    has(HOST_ID, host_id) && has(UID, uid)
+}
+
 /// A text as the value of a label: unchanged, or a digest if a label cannot hold it.
 fn value(text: &str) -> String {
     let is_edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
@@ -170,6 +182,7 @@ mod tests {
     fn wharfs_own_labels_cannot_be_set() {
         let own = BTreeMap::from([(HOST_ID.to_owned(), "h".to_owned())]);
         assert!(check(&own).is_err());
+        assert!(check(&BTreeMap::from([(TRIAL.to_owned(), String::new())])).is_err());
         assert!(check(&BTreeMap::from([("wharfs".to_owned(), String::new())])).is_ok());
     }
 }

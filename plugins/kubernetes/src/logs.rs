@@ -6,8 +6,8 @@
 //! with its container, goes on after the last line that was passed on.
 use crate::{
     cluster::Cluster,
+    connection::Connection,
     error::ask,
-    labels,
     observe::belongs,
     pods::{CONTAINER, PodWatch, container, last_end, runs},
     statefulset::SetIdentity,
@@ -30,6 +30,8 @@ const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
 const BUFFER: usize = 64 * 1024;
 /// The pause between two attempts to read on.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The longest one, where each attempt fails: it doubles with each.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The beginning of the line, without a time, that a node gives in the place of the output of a container that it has just
 /// removed. The next question is about the container after it.
 const REMOVED: &[u8] = b"unable to retrieve container logs for ";
@@ -38,8 +40,12 @@ const ATTEMPTS: usize = 5;
 
 /// The workload whose output is read, and the options.
 pub(crate) struct Source {
+    /// Where another connection comes from once this one cannot be used any more.
+    pub(crate) connection: Connection,
     pub(crate) cluster: Cluster,
     pub(crate) set: StatefulSet,
+    /// The labels of its pods.
+    pub(crate) selector: String,
     /// Whether messages of the protocol are left out.
     pub(crate) is_protocol: bool,
     pub(crate) options: LogOptions,
@@ -127,18 +133,24 @@ impl Source {
             if ours.write_all(&held).await.is_err() {
                 return;
             }
-            let mut pod = pod;
+            let (mut pod, mut pause) = (pod, PAUSE);
             loop {
+                let before = reader.last;
                 if let Some(pod) = pod.as_ref().filter(|pod| container(pod).is_some()) {
                     let read = tokio::select! {
                         read = self.read(pod, false, true, &mut reader, Some(&mut ours)) => read,
                         () = is_left(&mut listener) => return,
                     };
+                    let is_read = read.is_ok() || reader.last != before;
                     if let Err(error) = read {
                         tracing::debug!(%error, "the output is read on later");
                     }
+                    pause = next_pause(pause, is_read);
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = is_left(&mut listener) => return,
+                }
                 self.renew().await;
                 pod = tokio::select! {
                     pod = self.next_running() => pod,
@@ -153,10 +165,7 @@ impl Source {
     /// Makes the connection anew once it cannot be used any more: a log is followed for days, and meanwhile the kubeconfig is
     /// written anew, or the credentials run out.
     async fn renew(&mut self) {
-        if self.cluster.is_current() {
-            return;
-        }
-        match Cluster::of(self.cluster.endpoint.clone()).await {
+        match self.connection.cluster().await {
             Ok(cluster) => self.cluster = cluster,
             Err(error) => tracing::debug!(%error, "the output is read on later"),
         }
@@ -164,10 +173,7 @@ impl Source {
 
     /// A pod of the workload with a running container. None: the connection is to be made anew.
     async fn next_running(&self) -> Option<Pod> {
-        let Some((host_id, uid)) = labels::owner(&self.set.metadata) else {
-            return std::future::pending().await;
-        };
-        let mut watch = PodWatch::of(&self.cluster, &labels::of_workload(host_id, uid));
+        let mut watch = PodWatch::of(&self.cluster, &self.selector);
         loop {
             match watch.next().await {
                 Ok(change) => {
@@ -198,6 +204,11 @@ impl Source {
             }
         }
     }
+}
+
+/// The pause after an attempt to read on, which has read something or not.
+fn next_pause(last: Duration, is_read: bool) -> Duration {
+    if is_read { PAUSE } else { (last * 2).min(LONGEST_PAUSE) }
 }
 
 /// Resolves once nobody reads any more.
@@ -331,6 +342,18 @@ mod tests {
             all.hold(vec![b'x'; MAX_LINE_BYTES]);
         }
         assert!(all.held_bytes <= MAX_HELD_BYTES && all.lines.len() == MAX_HELD_BYTES / MAX_LINE_BYTES);
+    }
+
+    #[test]
+    fn output_that_cannot_be_read_is_asked_for_less_and_less_until_a_line_comes() {
+        let mut pause = PAUSE;
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            pause = next_pause(pause, false);
+            pauses.push(pause.as_millis());
+        }
+        assert_eq!(pauses, [400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        assert_eq!(next_pause(pause, true), PAUSE);
     }
 
     #[tokio::test]

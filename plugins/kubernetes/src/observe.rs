@@ -9,13 +9,16 @@ use crate::{
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use wharf_sdk::{Address, Confinement, Exit, Handle, Measure, Observation, WorkloadState};
 
-/// The observation of a StatefulSet with its pods. None: it has no labels of an owner.
-pub(crate) fn of<'a>(set: &StatefulSet, pods: impl IntoIterator<Item = &'a Pod>) -> Option<Observation> {
-    let (host_id, uid) = labels::owner(&set.metadata)?;
+/// The observation of a StatefulSet with its pods, for the workload of this host and with this uid.
+pub(crate) fn of<'a>(
+    set: &StatefulSet,
+    (host_id, uid): (&str, &str),
+    pods: impl IntoIterator<Item = &'a Pod>,
+) -> Observation {
     let pods: Vec<&Pod> = pods.into_iter().collect();
     let (state, exit) = state(set, &pods);
     let since = pods.iter().filter(|pod| runs(pod)).find_map(|pod| since(pod));
-    Some(Observation {
+    Observation {
         uid: uid.to_owned(),
         host_id: host_id.to_owned(),
         handle: handle(set, uid),
@@ -27,7 +30,7 @@ pub(crate) fn of<'a>(set: &StatefulSet, pods: impl IntoIterator<Item = &'a Pod>)
         address: labels::annotation(&set.metadata, TARGET_PORT).map(|_| Address::Dial),
         confinement: confinement(set),
         condition: wharf_sdk::Condition::default(),
-    })
+    }
 }
 
 /// The handle by which a StatefulSet is found again.
@@ -179,7 +182,7 @@ mod tests {
     }
 
     fn seen(set: &StatefulSet, pods: &[Pod]) -> (WorkloadState, Option<i32>) {
-        let seen = of(set, pods).unwrap();
+        let seen = of(set, ("h", "u"), pods);
         (seen.state, seen.exit.and_then(|exit| exit.code))
     }
 
@@ -229,10 +232,11 @@ mod tests {
             (exit.code, exit.restarts, exit.reason.as_str()),
             (Some(7), false, "\u{fffd}[2Jall is well")
         );
-        assert_eq!(of(&set, &[]).unwrap().exit, Some(exit));
+        let seen = of(&set, ("h", "u"), &[]);
+        assert_eq!(seen.exit, Some(exit));
         let weaker = recorded_weaker(&set);
         assert_eq!((weaker[0].what.as_str(), weaker[0].how.as_str()), ("network\u{fffd}", "\u{fffd}closed"));
-        assert_eq!(of(&set, &[]).unwrap().handle.unwrap().data.get("target_port"), None);
+        assert_eq!(seen.handle.unwrap().data.get("target_port"), None);
     }
 
     #[test]
@@ -255,12 +259,5 @@ mod tests {
         ] {
             assert!(!belongs(&pod(name, controller, uid), &set), "{name} {controller} {uid}");
         }
-    }
-
-    #[test]
-    fn an_object_without_our_labels_is_no_workload() {
-        let mut set = set(0, &json!({}));
-        set.metadata.annotations = None;
-        assert_eq!(of(&set, &[]), None);
     }
 }

@@ -46,8 +46,8 @@ use wharf_sdk::{
 
 /// The image of both pods, unless the settings name another one: a shell, `nc` and `sleep`.
 const IMAGE: &str = "docker.io/library/busybox:stable";
-/// The label by which trials are told from workloads; its value is the pod's part.
-const ROLE: &str = "wharf-trial";
+/// The beginning of the names of its pods.
+const NAME: &str = "wharf-trial";
 /// The port of the pod that serves.
 const PORT: u16 = 8080;
 /// The user and the group `nobody`: a namespace may refuse root.
@@ -162,7 +162,7 @@ impl Trial {
         let profile = (role == "client").then(PermissionProfile::default);
         let spec = WorkloadSpec {
             uid: random_uid(),
-            name: format!("{ROLE}-{role}"),
+            name: format!("{NAME}-{role}"),
             host_id: self.host_id.clone(),
             parent: None,
             source: Source::Image {
@@ -171,7 +171,7 @@ impl Trial {
             args: Vec::new(),
             env: BTreeMap::new(),
             transport: Transport::Http { target_port: PORT },
-            labels: [(ROLE.to_owned(), role.to_owned())].into(),
+            labels: BTreeMap::new(),
             group: None,
             user: Some(NOBODY.to_owned()),
             pull: None,
@@ -189,12 +189,19 @@ impl Trial {
             container: wharf_sdk::ContainerOptions::default(),
         };
         let name = names::of(&spec);
-        Ok(Part { manifest: Manifest::of(&spec, settings)?, name, script: script.to_owned() })
+        Ok(Part {
+            manifest: Manifest::of(&spec, settings)?,
+            name,
+            role: role.to_owned(),
+            script: script.to_owned(),
+        })
     }
 
     /// Makes a StatefulSet of one pod, and returns the pod once it runs.
     async fn started(&mut self, part: &Part, settings: &Settings) -> Result<Pod> {
         let mut set = part.manifest.statefulset(&part.name, settings, true);
+        // No user can set it: a workload is never taken for a trial.
+        set["metadata"]["labels"][labels::TRIAL] = json!(part.role);
         set["spec"]["replicas"] = json!(1);
         let pod = &mut set["spec"]["template"]["spec"];
         pod["terminationGracePeriodSeconds"] = json!(1);
@@ -279,6 +286,7 @@ impl Trial {
 struct Part {
     manifest: Manifest,
     name: String,
+    role: String,
     script: String,
 }
 
@@ -306,7 +314,8 @@ impl Answers {
 
 /// Removes what an interrupted trial of this host has left.
 async fn clear_earlier(cluster: &Cluster, host_id: &str) -> Result<()> {
-    let (sets, selector) = (cluster.statefulsets(), format!("{},{ROLE}", labels::of_host(host_id)));
+    let (sets, selector) =
+        (cluster.statefulsets(), format!("{},{}", labels::of_host(host_id), labels::TRIAL));
     let left: Vec<StatefulSet> = pages(|params| {
         let (sets, params) = (sets.clone(), params.labels(&selector));
         async move { ask("earlier trials cannot be looked for", sets.list(&params)).await }

@@ -17,7 +17,7 @@ impl KubernetesRuntime {
         self.attachments.forget(&handle.uid);
         let Some(set) = self.find(&cluster, handle).await? else { return Ok(()) };
         let left = match set.metadata.deletion_timestamp {
-            None => end_pods(&cluster, &set, 0).await?,
+            None => end_pods(&cluster, &set, (&self.host_id, &handle.uid), 0).await?,
             Some(_) => Left::Nothing,
         };
         let identity = SetIdentity::of(&set);

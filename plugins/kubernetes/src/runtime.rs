@@ -3,22 +3,24 @@ use crate::{
     attach::{self, Attachments},
     begun::Begun,
     cluster::Cluster,
+    connection::Connection,
     dial,
     endpoint::Endpoint,
     error::ask_for,
     find::{Found, Surroundings},
     handle::HandleData,
     health, labels,
+    list::listing,
     logs::Source,
     manifest::Manifest,
     observe::{self, belongs, belongs_to},
     pods::{self, is_lost, runs},
+    proxy::Proxies,
     settings::Settings,
     statefulset::of_handle,
     stop, wait,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
-use std::sync::{Mutex, PoisonError};
 use wharf_sdk::{
     Attach, ByteStream, Context, Dial, DialOptions, Error, Exit, Handle, Health, HostServices, Instance,
     ListQuery, Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec,
@@ -33,9 +35,7 @@ pub(crate) struct KubernetesRuntime {
     pub(crate) turns: KeyedLock,
     pub(crate) attachments: Attachments,
     pub(crate) begun: Begun,
-    found: Found,
-    /// The connection, once it was made. It is made anew if the files that describe it were written since.
-    cluster: Mutex<Option<Cluster>>,
+    found: Found<Connection>,
 }
 
 /// The error for a workload whose StatefulSet is gone.
@@ -46,24 +46,18 @@ pub(crate) fn gone() -> Error {
 impl KubernetesRuntime {
     /// The connection to the cluster, which may not answer.
     pub(crate) async fn cluster(&self) -> Result<Cluster> {
-        let endpoint = match &self.found {
-            Found::Cluster(endpoint) => endpoint,
-            Found::Nothing(tried) => {
-                let Health { message, remedy, .. } = nothing(tried);
-                return Err(Error::unavailable(format!("{message}; {remedy}")));
-            }
-            Found::Unusable(why) => return Err(Error::unavailable(why.clone())),
-        };
-        if let Some(known) = self.known().clone().filter(Cluster::is_current) {
-            return Ok(known);
-        }
-        let cluster = Cluster::of(endpoint.clone()).await?;
-        *self.known() = Some(cluster.clone());
-        Ok(cluster)
+        self.connection()?.cluster().await
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Option<Cluster>> {
-        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connection(&self) -> Result<&Connection> {
+        match &self.found {
+            Found::Cluster(connection) => Ok(connection),
+            Found::Nothing(tried) => {
+                let Health { message, remedy, .. } = nothing(tried);
+                Err(Error::unavailable(format!("{message}; {remedy}")))
+            }
+            Found::Unusable(why) => Err(Error::unavailable(why.clone())),
+        }
     }
 
     /// The StatefulSet of a handle. None: it is gone, or another one has its name.
@@ -73,21 +67,28 @@ impl KubernetesRuntime {
 
     /// The pods of a workload's StatefulSet.
     pub(crate) async fn pods(&self, cluster: &Cluster, set: &StatefulSet, uid: &str) -> Result<Vec<Pod>> {
-        let mut pods = pods::list(cluster, &labels::of_workload(&self.host_id, uid)).await?;
-        pods.retain(|pod| belongs(pod, set));
-        Ok(pods)
+        pods_of(cluster, set, (&self.host_id, uid)).await
     }
+}
 
-    async fn observe(&self, handle: &Handle) -> Result<Observation> {
-        let (cluster, data) = (self.cluster().await?, HandleData::read(handle)?);
-        let (set, pod) = tokio::try_join!(self.find(&cluster, handle), only_pod(&cluster, &data))?;
-        let set = set.ok_or_else(gone)?;
-        let pods = match pod.filter(|pod| runs(pod) && !is_lost(pod)) {
-            Some(pod) => vec![pod],
-            None => self.pods(&cluster, &set, &handle.uid).await?,
-        };
-        observe::of(&set, &pods).ok_or_else(gone)
-    }
+/// The observation of a workload of this host.
+pub(crate) async fn observe(cluster: &Cluster, host_id: &str, handle: &Handle) -> Result<Observation> {
+    let data = HandleData::read(handle)?;
+    let (set, pod) = tokio::try_join!(of_handle(cluster, host_id, handle), only_pod(cluster, &data))?;
+    let set = set.ok_or_else(gone)?;
+    let owner = (host_id, handle.uid.as_str());
+    let pods = match pod.filter(|pod| runs(pod) && !is_lost(pod)) {
+        Some(pod) => vec![pod],
+        None => pods_of(cluster, &set, owner).await?,
+    };
+    Ok(observe::of(&set, owner, &pods))
+}
+
+/// The pods of a workload's StatefulSet.
+async fn pods_of(cluster: &Cluster, set: &StatefulSet, (host_id, uid): (&str, &str)) -> Result<Vec<Pod>> {
+    let mut pods = pods::list(cluster, &labels::of_workload(host_id, uid)).await?;
+    pods.retain(|pod| belongs(pod, set));
+    Ok(pods)
 }
 
 /// The only pod that wharf lets a StatefulSet have. It is asked for by its name, which takes less time than a listing.
@@ -95,6 +96,16 @@ async fn only_pod(cluster: &Cluster, data: &HandleData) -> Result<Option<Pod>> {
     let name = pods::only_of(&data.statefulset);
     let found = ask_for("the pod cannot be looked at", cluster.pods().get(&name)).await?;
     Ok(found.filter(|pod| belongs_to(pod, &data.statefulset, &data.object_uid)))
+}
+
+/// The connection to a recorded endpoint.
+///
+/// Situation: a workload was made without a proxy, and a later shell has `HTTPS_PROXY`. Conclusion: that changes nothing about the way
+/// to what exists; the variable counts where a cluster is found for what is yet to be made.
+fn recorded(text: &str) -> Result<Connection> {
+    let endpoint = Endpoint::parse(text)
+        .map_err(|why| Error::invalid(format!("the recorded endpoint '{text}': {why}")))?;
+    Ok(Connection::to(endpoint, Proxies::default()))
 }
 
 fn nothing(tried: &[String]) -> Health {
@@ -107,11 +118,10 @@ impl Runtime for KubernetesRuntime {
     async fn connect(context: Context) -> Result<Self> {
         let settings = Settings::read(context.configuration)?;
         let found = match &context.endpoint {
-            Some(text) => Found::Cluster(
-                Endpoint::parse(text)
-                    .map_err(|why| Error::invalid(format!("the recorded endpoint '{text}': {why}")))?,
-            ),
-            None => Surroundings::of_this_process().find(&settings),
+            Some(text) => Found::Cluster(recorded(text)?),
+            None => Surroundings::of_this_process()
+                .find(&settings)
+                .map(|endpoint| Connection::to(endpoint, Proxies::of_this_process())),
         };
         Ok(Self {
             host_id: context.host_id,
@@ -121,7 +131,6 @@ impl Runtime for KubernetesRuntime {
             attachments: Attachments::default(),
             begun: Begun::default(),
             found,
-            cluster: Mutex::default(),
         })
     }
 
@@ -164,7 +173,10 @@ impl Runtime for KubernetesRuntime {
         self.begun.forget(&handle.uid);
         let cluster = self.cluster().await?;
         match self.find(&cluster, handle).await? {
-            Some(set) => stop::end_pods(&cluster, &set, options.timeout_ms).await.map(drop),
+            Some(set) => {
+                let owner = (self.host_id.as_str(), handle.uid.as_str());
+                stop::end_pods(&cluster, &set, owner, options.timeout_ms).await.map(drop)
+            }
             None => Ok(()),
         }
     }
@@ -177,7 +189,7 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn inspect(&self, handle: &Handle) -> Result<Observation> {
-        self.observe(handle).await
+        observe(&self.cluster().await?, &self.host_id, handle).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Listing> {
@@ -185,7 +197,7 @@ impl Runtime for KubernetesRuntime {
         for uid in query.uids.iter().flatten() {
             self.turns.until_free(uid).await;
         }
-        self.listing(query).await
+        listing(&self.cluster().await?, &self.host_id, query).await
     }
 
     async fn wait(&self, handle: &Handle) -> Result<Exit> {
@@ -195,7 +207,7 @@ impl Runtime for KubernetesRuntime {
     async fn recover(&self, handle: &Handle) -> Result<Observation> {
         // All that this runtime knows of a workload stands in the cluster (labels, annotations, uid), so an observation
         // recovers it.
-        self.observe(handle).await
+        observe(&self.cluster().await?, &self.host_id, handle).await
     }
 }
 
@@ -205,7 +217,9 @@ impl Logs for KubernetesRuntime {
         let set = self.find(&cluster, handle).await?.ok_or_else(gone)?;
         let pods = self.pods(&cluster, &set, &handle.uid).await?;
         let is_protocol = HandleData::read(handle)?.target_port.is_none();
-        Source { cluster, set, is_protocol, options }.open(&pods).await
+        let (connection, selector) =
+            (self.connection()?.clone(), labels::of_workload(&self.host_id, &handle.uid));
+        Source { connection, cluster, set, selector, is_protocol, options }.open(&pods).await
     }
 }
 

@@ -25,8 +25,11 @@ use wharf_sdk::{Error, Handle, Result, document::Event};
 /// For so long, a start waits for a pod that fits on no node, unless the settings say otherwise.
 const SCHEDULING: Duration = Duration::from_secs(5);
 /// For so long, a start waits for a pod after the cluster has warned of a hindrance, such as a volume that cannot be
-/// mounted, a pod or a container that cannot be made. A kubelet tries again after 10 to 15 seconds (its `workerBackOffPeriod`).
+/// mounted, or a container that cannot be made. A kubelet tries again after 10 to 15 seconds (its `workerBackOffPeriod`).
 const STUCK: Duration = Duration::from_secs(20);
+/// For so long, a start waits for a pod that the cluster could not make. Its controller tries again after pauses that double: after 2.6,
+/// 5.1, 10.2, 20.5 and 41 seconds.
+const UNMADE: Duration = Duration::from_secs(45);
 /// After this time, a start begins to read the events of a pod that does not run yet.
 const CALM: Duration = Duration::from_secs(1);
 
@@ -35,11 +38,10 @@ impl KubernetesRuntime {
     pub(crate) async fn let_run(&self, handle: &Handle) -> Result<()> {
         let cluster = self.cluster().await?;
         let object_uid = HandleData::read(handle)?.object_uid;
-        let (set, instance, earlier) = tokio::try_join!(
-            self.find(&cluster, handle),
-            cluster.instance(),
-            events::refusals_until_now(&cluster, &object_uid),
-        )?;
+        let (set, instance, earlier) =
+            tokio::try_join!(self.find(&cluster, handle), cluster.instance(), async {
+                Ok(events::refusals_until_now(&cluster, &object_uid).await)
+            },)?;
         let set = set.ok_or_else(crate::runtime::gone)?;
         if set.metadata.deletion_timestamp.is_some() {
             return Err(Error::precondition("the workload is being removed"));
@@ -95,7 +97,7 @@ impl KubernetesRuntime {
                     }
                     // It may be told of late, when there is a pod by now.
                     if !is_made {
-                        hindrances.set(Hindrance::Unmade, STUCK, Some(&refusal.message));
+                        hindrances.set(Hindrance::Unmade, UNMADE, Some(&refusal.message));
                         progress.tell(format!("the cluster says: {}", refusal.message));
                     }
                     continue;
@@ -111,7 +113,7 @@ impl KubernetesRuntime {
             let pod = change.pods.values().find(|pod| belongs(pod, set) && is_new(pod));
             is_made = pod.is_some();
             let Some(pod) = pod else { continue };
-            hindrances.set(Hindrance::Unmade, STUCK, None);
+            hindrances.set(Hindrance::Unmade, UNMADE, None);
             let trouble = reasons::of(pod);
             match &trouble {
                 Some(trouble) if trouble.kind == Kind::Final => return Err(refused(&trouble.message)),

@@ -35,6 +35,12 @@ impl SetIdentity {
 }
 
 /// The StatefulSet of a handle. None: it is gone, or another one has its name.
+///
+/// Situation: somebody takes a label or an annotation of it away, and its pod runs on. Conclusion: the uid that the cluster gave it
+/// tells that it is the one that is meant; whom it belongs to stands in the handle.
+///
+/// # Errors
+/// Its labels and annotations name another workload, and nobody chooses whose it is.
 pub(crate) async fn of_handle(
     cluster: &Cluster,
     host_id: &str,
@@ -43,27 +49,50 @@ pub(crate) async fn of_handle(
     let data = HandleData::read(handle)?;
     let doing = "the workload cannot be looked at";
     let found = ask_for(doing, cluster.statefulsets().get(&data.statefulset)).await?;
-    Ok(found.filter(|set| {
-        set.metadata.uid.as_deref() == Some(&data.object_uid)
-            && labels::owner(&set.metadata) == Some((host_id, handle.uid.as_str()))
-    }))
+    let found = found.filter(|set| set.metadata.uid.as_deref() == Some(&data.object_uid));
+    let is_anothers = |set: &StatefulSet| {
+        labels::owner(&set.metadata).is_some_and(|owner| owner != (host_id, handle.uid.as_str()))
+    };
+    if found.as_ref().is_some_and(is_anothers) {
+        return Err(changed_labels(&data.statefulset));
+    }
+    Ok(found)
+}
+
+/// The error for a StatefulSet that was made for a workload, and whose labels say something else by now.
+pub(crate) fn changed_labels(name: &str) -> Error {
+    Error::precondition(format!(
+        "the labels of statefulset/{name} were changed, so that nobody can tell whose it is; give it wharf.host-id and wharf.uid \
+         of its pods back, as labels and as annotations, or remove it"
+    ))
 }
 
 /// Begins the removal, after which all that belongs to it is gone. If the StatefulSet is missing, or another one has its name,
 /// it succeeds.
 pub(crate) async fn delete(cluster: &Cluster, identity: &SetIdentity) -> Result<()> {
-    delete_by(cluster, identity, DeleteParams::foreground()).await
+    delete_by(cluster, identity, DeleteParams::foreground(), None).await
 }
 
 /// The same, but the cluster removes what belongs to it later.
 pub(crate) async fn delete_in_background(cluster: &Cluster, identity: &SetIdentity) -> Result<()> {
-    delete_by(cluster, identity, DeleteParams::background()).await
+    delete_by(cluster, identity, DeleteParams::background(), None).await
 }
 
-async fn delete_by(cluster: &Cluster, identity: &SetIdentity, params: DeleteParams) -> Result<()> {
+/// The same of the state that was looked at: another one is a conflict.
+pub(crate) async fn delete_seen(cluster: &Cluster, set: &StatefulSet, in_background: bool) -> Result<()> {
+    let params = if in_background { DeleteParams::background() } else { DeleteParams::foreground() };
+    delete_by(cluster, &SetIdentity::of(set), params, set.metadata.resource_version.clone()).await
+}
+
+async fn delete_by(
+    cluster: &Cluster,
+    identity: &SetIdentity,
+    params: DeleteParams,
+    resource_version: Option<String>,
+) -> Result<()> {
     const DOING: &str = "the StatefulSet cannot be removed";
     let uid = Some(identity.object_uid.clone());
-    let params = params.preconditions(Preconditions { uid, resource_version: None });
+    let params = params.preconditions(Preconditions { uid, resource_version });
     let deleted = ask_for(DOING, cluster.statefulsets().delete(&identity.name, &params)).await;
     match deleted {
         Err(error) if is_conflict(&error) && !is_there(cluster, identity).await? => Ok(()),

@@ -8,7 +8,7 @@ use crate::{
     error::{ask_for, is_conflict},
     labels::{self, EXIT, STARTED},
     observe::{belongs, wanted},
-    pods::{self, PAUSE, PodWatch, container, end, exit, is_lost, last_end},
+    pods::{self, PAUSE, PodWatch, container, end, exit, is_lost, last_end, runs},
     statefulset::{SetIdentity, change, is_there},
     text::shown,
 };
@@ -34,6 +34,10 @@ const UNMADE: Duration = Duration::from_secs(3);
 /// gone for good, and nobody but a person knows.
 const LOST: Duration = Duration::from_secs(5);
 
+/// For so long after their grace period, pods that have been told to end, that do not run, and that do not change are waited for: a
+/// finalizer, or a node that nobody hears of, may keep them for ever.
+const STUCK: Duration = Duration::from_secs(20);
+
 /// The remains of a workload that was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
@@ -44,9 +48,14 @@ pub(crate) enum Left {
 }
 
 /// Scales to none, ends the pods with this grace period, waits until they are gone, and records the last one's end in
-/// the StatefulSet. If somebody else removes the StatefulSet meanwhile, that is a success: it is missing.
-pub(crate) async fn end_pods(cluster: &Cluster, set: &StatefulSet, timeout_ms: u64) -> Result<Left> {
-    match end_present(cluster, set, timeout_ms).await {
+/// the StatefulSet. Host and uid are those of the workload: its pods are found by them. If somebody else removes the StatefulSet meanwhile, that is a success: it is missing.
+pub(crate) async fn end_pods(
+    cluster: &Cluster,
+    set: &StatefulSet,
+    owner: (&str, &str),
+    timeout_ms: u64,
+) -> Result<Left> {
+    match end_present(cluster, set, owner, timeout_ms).await {
         Err(error)
             if (error.code == ErrorCode::NotFound || is_conflict(&error))
                 && !is_there(cluster, &SetIdentity::of(set)).await? =>
@@ -57,8 +66,12 @@ pub(crate) async fn end_pods(cluster: &Cluster, set: &StatefulSet, timeout_ms: u
     }
 }
 
-async fn end_present(cluster: &Cluster, set: &StatefulSet, timeout_ms: u64) -> Result<Left> {
-    let Some((host_id, uid)) = labels::owner(&set.metadata) else { return Ok(Left::Nothing) };
+async fn end_present(
+    cluster: &Cluster,
+    set: &StatefulSet,
+    (host_id, uid): (&str, &str),
+    timeout_ms: u64,
+) -> Result<Left> {
     let identity = SetIdentity::of(set);
     let seconds = timeout_ms.div_ceil(1000).max(LEAST_SECONDS);
     let mut watch = PodWatch::of(cluster, &labels::of_workload(host_id, uid));
@@ -107,7 +120,8 @@ async fn gone(
     seconds: u64,
 ) -> Result<(Option<Exit>, Left)> {
     let until = Instant::now() + UNMADE;
-    let until_lost = Instant::now() + Duration::from_secs(seconds) + LOST;
+    let grace_ends = Instant::now() + Duration::from_secs(seconds);
+    let until_lost = grace_ends + LOST;
     let mut ended = None;
     let mut told = Vec::new();
     let ours = |pod: &&Pod| belongs(pod, set);
@@ -131,11 +145,17 @@ async fn gone(
             }
         }
         let lost = left.iter().find(|pod| is_lost(pod));
+        let is_kept = |pod: &Pod| pod.metadata.deletion_timestamp.is_some() && !runs(pod);
+        let kept = left.first().filter(|_| lost.is_none() && left.iter().all(is_kept));
+        let until_stuck = grace_ends.max(Instant::now()) + STUCK;
         let change = tokio::select! {
             biased;
             change = watch.next_patiently() => change?,
             () = tokio::time::sleep_until(until_lost), if lost.is_some() => {
                 return Err(lost.map_or_else(crate::runtime::gone, unanswered));
+            }
+            () = tokio::time::sleep_until(until_stuck), if kept.is_some() => {
+                return Err(kept.map_or_else(crate::runtime::gone, not_let_go));
             }
             () = tokio::time::sleep_until(until), if left.iter().all(is_unmade) => {
                 return Ok((ended, Left::Unmade));
@@ -145,10 +165,28 @@ async fn gone(
     }
 }
 
+/// The names of a pod and of its node, for people.
+pub(crate) fn place(pod: &Pod) -> (String, String) {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+    (shown(pod.metadata.name.as_deref().unwrap_or_default()), shown(node))
+}
+
+/// The error for a pod that does not run, and that something keeps.
+fn not_let_go(pod: &Pod) -> Error {
+    let finalizers = pod.metadata.finalizers.as_deref().unwrap_or_default().join(", ");
+    let why = match finalizers.as_str() {
+        "" => "its node has not let it go".to_owned(),
+        finalizers => format!("it waits for its finalizers ({})", shown(finalizers)),
+    };
+    let (pod, node) = place(pod);
+    Error::unavailable(format!(
+        "it has been told to end, and pod/{pod} on the node '{node}' stays: {why}; see kubectl describe pod {pod}"
+    ))
+}
+
 /// The error for a pod whose node does not answer: it ends when its node is there again, or when the cluster forgets that node.
 fn unanswered(pod: &Pod) -> Error {
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
-    let (pod, node) = (shown(pod.metadata.name.as_deref().unwrap_or_default()), shown(node));
+    let (pod, node) = place(pod);
     Error::unavailable(format!(
         "it has been told to end, and the node '{node}' of pod/{pod} does not answer; where that node is gone for good, remove it \
          from the cluster (kubectl delete node {node})"
@@ -156,7 +194,7 @@ fn unanswered(pod: &Pod) -> Error {
 }
 
 /// True of a pod whose container has never been made, and whose node may be fetching the image, by its kubelet's last report.
-fn is_unmade(pod: &Pod) -> bool {
+pub(crate) fn is_unmade(pod: &Pod) -> bool {
     let Some(status) = container(pod) else { return true };
     let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
     let reason = waiting.and_then(|waiting| waiting.reason.as_deref());

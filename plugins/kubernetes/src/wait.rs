@@ -61,7 +61,11 @@ pub(crate) async fn ended(cluster: &Cluster, host_id: &str, handle: &Handle) -> 
 /// The end of a workload whose pod went before its container's end was known: a command that stopped it may have
 /// recorded the end.
 async fn gone_without_a_word(cluster: &Cluster, host_id: &str, handle: &Handle) -> Result<Exit> {
-    let set = the_one(cluster, host_id, &handle.uid).await?.ok_or_else(gone)?;
+    let known = of_handle(cluster, host_id, handle).await?;
+    let set = match known {
+        Some(set) => set,
+        None => the_one(cluster, host_id, &handle.uid).await?.ok_or_else(gone)?,
+    };
     let reason = "its pod was removed".to_owned();
     let removed = Exit { reason, restarts: is_to_run(&set), ..Exit::default() };
     if removed.restarts { Ok(removed) } else { Ok(recorded(&set).unwrap_or(removed)) }

@@ -1,5 +1,5 @@
 //! An API server that refuses requests for lack of time, and one that has forgotten the position of a watch.
-use super::server::{Server, answer, list, ok};
+use super::server::{Server, answer, forgotten, list, ok};
 use crate::{events, handle::HandleData, health, labels, pods::PodWatch, wait};
 use futures_util::StreamExt;
 use serde_json::json;
@@ -73,19 +73,68 @@ async fn refusals_of_an_earlier_start_are_not_told_again_whatever_the_clocks_say
         (false, _) => list("EventList", &now, ""),
     })
     .await;
-    let earlier = events::refusals_until_now(&server.cluster, "s-1").await.unwrap();
+    let earlier = events::refusals_until_now(&server.cluster, "s-1").await;
     let later = events::refusals(&server.cluster, "s-1", earlier).take(2);
     let told: Vec<String> = later.map(|said| said.message).collect().await;
     assert_eq!(told, ["again", "new"]);
 }
 
-/// A watch that sends a bookmark, and then that its position is forgotten.
-fn forgotten() -> String {
-    let bookmark = json!({ "type": "BOOKMARK", "object": { "kind": "Pod", "apiVersion": "v1",
-        "metadata": { "resourceVersion": "7" } } });
-    let gone = json!({ "type": "ERROR", "object": { "kind": "Status", "apiVersion": "v1", "status": "Failure",
-        "reason": "Expired", "message": "too old resource version", "code": 410, "metadata": {} } });
-    answer("200 OK", "", &format!("{bookmark}\n{gone}\n"))
+#[tokio::test]
+async fn where_earlier_refusals_cannot_be_listed_those_count_that_come_later() {
+    let event = |uid: &str, message: &str| {
+        json!({ "kind": "Event", "apiVersion": "v1", "involvedObject": {}, "reason": "FailedCreate",
+            "metadata": { "name": uid, "uid": uid, "resourceVersion": "6" }, "message": message })
+    };
+    let server = Server::start(move |number, line| match (line.contains("watch="), number) {
+        (true, _) => {
+            let later = json!({ "type": "ADDED", "object": event("e-2", "new") });
+            answer("200 OK", "", &format!("{later}\n"))
+        }
+        (false, 0) => answer("500 Internal Server Error", "", "{}"),
+        (false, _) => list("EventList", &[event("e-1", "old")], ""),
+    })
+    .await;
+    let earlier = events::refusals_until_now(&server.cluster, "s-1").await;
+    let said = events::refusals(&server.cluster, "s-1", earlier).next().await.unwrap();
+    assert_eq!(said.message, "new");
+}
+
+#[tokio::test]
+async fn a_pause_that_an_api_server_asks_for_leaves_time_for_another_attempt() {
+    let server = Server::start(|number, _| if number == 0 { too_many(60) } else { namespace() }).await;
+    let time_goes_by = async {
+        while server.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // The answer arrives, and the pause begins.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        tokio::time::resume();
+    };
+    let (told, ()) = tokio::join!(server.cluster.instance(), time_goes_by);
+    assert_eq!(told.unwrap(), "s-1/n");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn the_error_of_an_api_server_that_asks_for_pauses_until_the_end_says_what_it_answered() {
+    let server = Server::start(|_, _| too_many(60)).await;
+    let time_goes_by = async {
+        for asked in 1..=3 {
+            while server.requests().len() < asked {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(10)).await;
+            tokio::time::resume();
+        }
+    };
+    let (told, ()) = tokio::join!(server.cluster.instance(), time_goes_by);
+    let error = told.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
+    assert!(error.message.contains("429 Too Many Requests"), "{error}");
 }
 
 #[tokio::test]

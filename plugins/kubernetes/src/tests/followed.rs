@@ -29,9 +29,17 @@ async fn a_log_goes_on_over_the_kubeconfig_that_was_written_anew() {
     let server = Server::start(move |_, _| answer("401 Unauthorized", "", &unauthorized.to_string())).await;
     let set: StatefulSet = serde_json::from_value(self::set()).unwrap();
     let options = LogOptions { follow: true, ..LogOptions::default() };
-    let source = Source { cluster: server.cluster.clone(), set, is_protocol: false, options };
+    let (connection, selector) = (server.connection.clone(), labels::of_workload("h", "u"));
+    let cluster = server.cluster.clone();
+    let source = Source { connection, cluster, set, selector, is_protocol: false, options };
     // Nothing is known of its pod, so that it is looked for first.
     let followed = source.open(&[]).await.unwrap();
+    let began = Instant::now();
+    while !server.cluster.refuses_credentials() {
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", server.requests());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!server.requests().is_empty(), "it was asked, and has answered with 401");
     server
         .replace(move |_, line| match line {
             line if line.contains("watch=") => String::new(),

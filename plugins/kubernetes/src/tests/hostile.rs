@@ -67,22 +67,24 @@ async fn a_stop_of_what_somebody_else_removes_meanwhile_succeeds() {
     })
     .await;
     let set: StatefulSet = serde_json::from_value(set(1)).unwrap();
-    assert_eq!(stop::end_pods(&server.cluster, &set, 0).await.unwrap(), Left::Nothing);
+    assert_eq!(stop::end_pods(&server.cluster, &set, ("h", "u"), 0).await.unwrap(), Left::Nothing);
     assert!(server.requests().iter().any(|line| line.starts_with("PATCH")), "{:?}", server.requests());
 }
 
-#[tokio::test]
-async fn a_stop_of_a_pod_whose_node_does_not_answer_says_so() {
+/// The pod of the StatefulSet, with this state of its container, and these conditions.
+fn pod(state: &Value, conditions: &Value) -> Value {
     let controller = json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "time-0af3", "uid": "s-1",
         "controller": true });
     let container = json!({ "name": "server", "image": "i", "imageID": "i", "ready": true, "restartCount": 0,
-        "containerID": "c-1", "state": { "running": {} } });
-    let conditions =
-        json!([{ "type": "Ready", "status": "False" }, { "type": "ContainersReady", "status": "True" }]);
-    let pod = json!({ "metadata": { "name": "time-0af3-0", "uid": "p-1", "ownerReferences": [controller] },
+        "containerID": "c-1", "state": state });
+    json!({ "metadata": { "name": "time-0af3-0", "uid": "p-1", "ownerReferences": [controller] },
         "spec": { "containers": [], "nodeName": "node-7" },
-        "status": { "containerStatuses": [container], "conditions": conditions } });
-    let server = Server::start(move |_, line| match line {
+        "status": { "containerStatuses": [container], "conditions": conditions } })
+}
+
+/// A cluster whose only pod stays as it is.
+async fn with_a_pod_that_stays(pod: Value) -> Server {
+    Server::start(move |_, line| match line {
         line if line.contains("watch=") => String::new(),
         line if line.contains("/pods?") && line.starts_with("GET") => {
             list("PodList", std::slice::from_ref(&pod), "")
@@ -90,14 +92,47 @@ async fn a_stop_of_a_pod_whose_node_does_not_answer_says_so() {
         line if line.starts_with("DELETE") => ok(&pod),
         _ => ok(&set(0)),
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn a_stop_of_a_pod_whose_node_does_not_answer_says_so() {
+    let conditions =
+        json!([{ "type": "Ready", "status": "False" }, { "type": "ContainersReady", "status": "True" }]);
+    let server = with_a_pod_that_stays(pod(&json!({ "running": {} }), &conditions)).await;
     let set: StatefulSet = serde_json::from_value(set(0)).unwrap();
-    let stopped = stop::end_pods(&server.cluster, &set, 0);
+    let stopped = stop::end_pods(&server.cluster, &set, ("h", "u"), 0);
     let error =
         tokio::time::timeout(Duration::from_secs(30), stopped).await.expect("it is told").unwrap_err();
     assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
     assert!(error.message.contains("node 'node-7' of pod/time-0af3-0 does not answer"), "{error}");
     assert!(server.requests().iter().any(|line| line.starts_with("DELETE")), "{:?}", server.requests());
+}
+
+#[tokio::test]
+async fn a_stop_of_a_pod_that_nobody_lets_go_says_which_and_why() {
+    let mut pod = pod(&json!({ "waiting": { "reason": "CrashLoopBackOff" } }), &json!([]));
+    pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    pod["metadata"]["finalizers"] = json!(["x.example/keep"]);
+    let server = with_a_pod_that_stays(pod).await;
+    let set: StatefulSet = serde_json::from_value(set(0)).unwrap();
+    let stopped = stop::end_pods(&server.cluster, &set, ("h", "u"), 0);
+    let time_goes_by = async {
+        let began = Instant::now();
+        while !server.requests().iter().any(|line| line.contains("watch=")) {
+            assert!(began.elapsed() < Duration::from_secs(30), "{:?}", server.requests());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(25)).await;
+        tokio::time::resume();
+    };
+    let both = async { tokio::join!(stopped, time_goes_by).0 };
+    let error = tokio::time::timeout(Duration::from_secs(60), both).await.expect("it is told").unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
+    for words in ["pod/time-0af3-0", "node 'node-7'", "x.example/keep"] {
+        assert!(error.message.contains(words), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -213,4 +248,7 @@ async fn a_trial_that_is_given_up_removes_what_it_was_making() {
     let removed = asked().into_iter().filter(|line| line.starts_with("DELETE")).collect::<Vec<_>>();
     assert_eq!(removed.len(), 1, "{:?}", asked());
     assert!(removed[0].contains("/statefulsets/time-0af3"), "{removed:?}");
+    // Neither the search for earlier trials nor the stamp is a label that a user's workload can have.
+    assert!(asked().iter().any(|line| line.contains("wharf.trial")), "{:?}", asked());
+    assert!(server.bodies().iter().any(|body| body.contains("\"wharf.trial\":\"server\"")), "it carries it");
 }

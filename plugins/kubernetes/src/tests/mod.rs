@@ -3,4 +3,6 @@ mod busy;
 mod deployed;
 mod followed;
 mod hostile;
+mod relabelled;
+mod renewed;
 mod server;

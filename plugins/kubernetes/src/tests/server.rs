@@ -1,7 +1,9 @@
 //! An API server over plain HTTP whose answers a test determines.
 use crate::{
     cluster::Cluster,
+    connection::Connection,
     endpoint::{Access, Endpoint},
+    proxy::Proxies,
 };
 use serde_json::{Value, json};
 use std::{
@@ -18,28 +20,35 @@ use tokio::{
 /// Makes the whole answer from the number of a request and its first line. An empty one is none: the client waits.
 type Answers = dyn Fn(usize, &str) -> String + Send + Sync;
 
+/// The heads of the requests, or their bodies.
+type Heard = Arc<Mutex<Vec<String>>>;
+
 /// The server, and a connection to it.
 pub(super) struct Server {
     pub(super) cluster: Cluster,
+    pub(super) connection: Connection,
     heads: Arc<Mutex<Vec<String>>>,
+    bodies: Arc<Mutex<Vec<String>>>,
     kubeconfig: tempfile::NamedTempFile,
 }
 
 impl Server {
     /// Starts a server with these answers.
     pub(super) async fn start(answers: impl Fn(usize, &str) -> String + Send + Sync + 'static) -> Self {
-        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (heads, bodies) = (Arc::default(), Arc::default());
         let kubeconfig = tempfile::NamedTempFile::new().unwrap();
-        serve_at(kubeconfig.path(), answers, Arc::clone(&heads)).await;
+        serve_at(kubeconfig.path(), answers, [Arc::clone(&heads), Arc::clone(&bodies)]).await;
         let files = vec![kubeconfig.path().to_owned()];
         let access = Access::Kubeconfig { files, context: "x".to_owned() };
         let endpoint = Endpoint { access, namespace: "n".to_owned() };
-        Self { cluster: Cluster::of(endpoint).await.unwrap(), heads, kubeconfig }
+        let connection = Connection::to(endpoint, Proxies::default());
+        Self { cluster: connection.cluster().await.unwrap(), connection, heads, bodies, kubeconfig }
     }
 
     /// Writes the kubeconfig anew: it names a server with these answers from now on.
     pub(super) async fn replace(&self, answers: impl Fn(usize, &str) -> String + Send + Sync + 'static) {
-        serve_at(self.kubeconfig.path(), answers, Arc::clone(&self.heads)).await;
+        let heard = [Arc::clone(&self.heads), Arc::clone(&self.bodies)];
+        serve_at(self.kubeconfig.path(), answers, heard).await;
     }
 
     /// The first lines of all requests until now.
@@ -51,20 +60,25 @@ impl Server {
     pub(super) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// The bodies of all requests until now.
+    pub(super) fn bodies(&self) -> Vec<String> {
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Starts a server, and writes a kubeconfig that names it.
 async fn serve_at(
     kubeconfig: &Path,
     answers: impl Fn(usize, &str) -> String + Send + Sync + 'static,
-    heads: Arc<Mutex<Vec<String>>>,
+    heard: [Heard; 2],
 ) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let answers: Arc<Answers> = Arc::new(answers);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(serve(client, Arc::clone(&heads), Arc::clone(&answers)));
+            tokio::spawn(serve(client, heard.clone(), Arc::clone(&answers)));
         }
     });
     let mut file = File::create(kubeconfig).unwrap();
@@ -111,7 +125,16 @@ pub(super) fn list(kind: &str, items: &[Value], next: &str) -> String {
         "metadata": { "resourceVersion": "5", "continue": next } }))
 }
 
-async fn serve(mut client: TcpStream, heads: Arc<Mutex<Vec<String>>>, answers: Arc<Answers>) {
+/// A watch that sends a bookmark, and then that its position is forgotten.
+pub(super) fn forgotten() -> String {
+    let bookmark = json!({ "type": "BOOKMARK", "object": { "kind": "Pod", "apiVersion": "v1",
+        "metadata": { "resourceVersion": "7" } } });
+    let gone = json!({ "type": "ERROR", "object": { "kind": "Status", "apiVersion": "v1", "status": "Failure",
+        "reason": "Expired", "message": "too old resource version", "code": 410, "metadata": {} } });
+    answer("200 OK", "", &format!("{bookmark}\n{gone}\n"))
+}
+
+async fn serve(mut client: TcpStream, [heads, bodies]: [Heard; 2], answers: Arc<Answers>) {
     let mut head = Vec::new();
     while !head.windows(4).any(|part| part == b"\r\n\r\n") {
         let Ok(byte) = client.read_u8().await else { return };
@@ -127,6 +150,8 @@ async fn serve(mut client: TcpStream, heads: Arc<Mutex<Vec<String>>>, answers: A
         return;
     }
     let line = head.lines().next().unwrap_or_default().to_owned();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    bodies.lock().unwrap_or_else(PoisonError::into_inner).push(body);
     let number = {
         let mut heads = heads.lock().unwrap_or_else(PoisonError::into_inner);
         heads.push(head);

@@ -59,3 +59,22 @@ fn an_annotation_of_somebody_else_changes_no_verdict_and_reaches_no_terminal() {
     host.ok(&["rm", "in-pod"]);
     assert_eq!(objects(&namespace), Vec::<String>::new());
 }
+
+#[test]
+fn a_workload_whose_labels_were_taken_away_is_still_shown_stopped_and_removed() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace("unlabelled");
+    let host = host(&cluster, &namespace);
+    let url = run(&host, &cluster, "in-pod", &[]);
+    namespace.kubectl(&["label", "statefulsets", "--all", "wharf.uid-"]);
+    namespace.kubectl(&["annotate", "statefulsets", "--all", "wharf.uid-"]);
+    let row = host.row("in-pod").unwrap();
+    assert_eq!((&row["status"], row.get("stale")), (&json!("running"), None), "{row}");
+    assert_eq!(add(&url), "5");
+    host.ok(&["stop", "in-pod"]);
+    assert_eq!(field(&namespace, "pods", ".metadata.name"), "", "it has ended");
+    host.ok(&["start", "in-pod"]);
+    assert_eq!(add(&url), "5");
+    host.ok(&["rm", "in-pod"]);
+    assert_eq!(objects(&namespace), Vec::<String>::new());
+}
