@@ -34,7 +34,9 @@ pub(crate) async fn listing(cluster: &Cluster, host_id: &str, query: &ListQuery)
     // The label may be a digest, which another host's id could share.
     let may_be_meant = |set: &StatefulSet| may_be_ours(host_id, set) && may_be_asked_for(query, set);
     let mut sets: Vec<StatefulSet> = sets.into_iter().filter(may_be_meant).collect();
-    let changed = without_their_labels(cluster, host_id, query, &sets).await?;
+    let by_selector = without_their_labels(cluster, host_id, query, &sets).await?;
+    let of_nobody = |(_, set): &(String, StatefulSet)| labels::owner(&set.metadata).is_none();
+    let (changed, disputed): (Vec<_>, Vec<_>) = by_selector.into_iter().partition(of_nobody);
     sets.retain(|set| !changed.iter().any(|(_, changed)| changed.metadata.uid == set.metadata.uid));
     // For a caller that only reads, the proof in an object is enough.
     let proven = sets.iter().find_map(|set| identity::proven(&set.metadata));
@@ -54,7 +56,8 @@ pub(crate) async fn listing(cluster: &Cluster, host_id: &str, query: &ListQuery)
     let (pods, instance) = tokio::try_join!(pods, instance)?;
     let owned = |set: &StatefulSet| labels::owner(&set.metadata).map(|owner| observed(set, owner, &pods));
     let mut seen: Vec<Observation> = sets.iter().filter_map(owned).collect();
-    let complete = seen.len() == sets.len();
+    // What is one workload's by its selector and another one's by its labels is neither there nor gone.
+    let complete = seen.len() == sets.len() && disputed.is_empty();
     let of_selector = |(uid, set): &(String, StatefulSet)| observed(set, (host_id, uid), &pods);
     seen.extend(changed.iter().map(of_selector));
     Ok(Listing { complete, instance, workloads: seen })
@@ -86,7 +89,7 @@ async fn without_their_labels(
     .await?;
     let of_which = |set: StatefulSet| {
         let uid = missed.iter().find(|uid| labels::selects(&set, host_id, uid))?;
-        labels::owner(&set.metadata).is_none().then(|| ((*uid).clone(), set))
+        Some(((*uid).clone(), set))
     };
     Ok(all.into_iter().filter_map(of_which).collect())
 }

@@ -92,4 +92,6 @@ async fn a_workload_whose_labels_name_another_one_is_neither_gone_nor_touched() 
     assert_eq!(error.code, ErrorCode::FailedPrecondition, "{error}");
     assert!(error.message.contains("the labels of statefulset/time-0af3 were changed"), "{error}");
     assert_eq!(server.requests().len(), 1, "{:?}", server.requests());
+    let listing = listing(&server.cluster, "h", &ListQuery::one("u")).await.unwrap();
+    assert_eq!((listing.complete, listing.workloads), (false, Vec::new()), "that is no evidence");
 }
