@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use crate::http::access::PATH;
 use crate::http::admission as gate;
 use crate::http::admission::{Admission, Gate};
-use crate::http::body::{Memory, may_be_longer};
+use crate::http::body::{Memory, is_longer};
 use crate::http::budget::{Budget, Holder, Listed};
 use crate::http::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
 use crate::http::guarded::Guarded;
@@ -143,7 +143,7 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
     if let Err(response) = crate::stdio::downstream::post::check_post_head(parts, limits) {
         return *response;
     }
-    if may_be_longer(&parts.headers, limits.opening_bytes) && proxy.places.available_permits() == 0 {
+    if is_longer(&parts.headers, limits.opening_bytes) && proxy.places.available_permits() == 0 {
         return closing(unavailable(None, Busy::TooManyCalls, limits));
     }
     let budget = &proxy.budget;
