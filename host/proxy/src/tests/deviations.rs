@@ -244,13 +244,17 @@ async fn a_broken_message_in_a_batch_fails_the_call_that_it_answers_and_no_other
     let (rig, mut script) = Rig::start().await;
     let session = rig.session().await;
     let (one, two) = (call(1, "a"), call(2, "b"));
-    let (one, two, ()) = tokio::join!(rig.post(&session, &one), rig.post(&session, &two), async {
-        let (first, second) = (script.next().await, script.next().await);
-        let told = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":{"error":NaN}}}"#;
-        let whole = json!({ "jsonrpc": "2.0", "id": first["id"], "result": {} });
-        let broken = format!(r#"{{"jsonrpc":"2.0","id":{},"result":NaN}}"#, second["id"]);
-        script.raw(format!("[{told}]\n[{whole},{broken}]\n")).await;
-    });
+    let answered = async {
+        tokio::join!(rig.post(&session, &one), rig.post(&session, &two), async {
+            let (first, second) = (script.next().await, script.next().await);
+            let told =
+                r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":{"error":NaN}}}"#;
+            let whole = json!({ "jsonrpc": "2.0", "id": first["id"], "result": {} });
+            let broken = format!(r#"{{"jsonrpc":"2.0","id":{},"result":NaN}}"#, second["id"]);
+            script.raw(format!("[{told}]\n[{whole},{broken}]\n")).await;
+        })
+    };
+    let (one, two, ()) = tokio::time::timeout(Duration::from_secs(60), answered).await.expect("both end");
     let mut answers = [one.json(), two.json()];
     answers.sort_by_key(|answer| answer["error"].is_object());
     assert_eq!((&answers[0]["result"], &answers[1]["error"]["code"]), (&json!({}), &json!(-32603)));
