@@ -33,11 +33,14 @@ pub(crate) fn answered(scan: &Scan, end: &[u8], depth: usize) -> Answers {
         return Answers::Nothing;
     };
     let (element, _) = json::scan(&scan.text.slice(broken.start..), depth);
-    let has_version = |text: &[u8]| text.windows(9).any(|part| part == b"\"jsonrpc\"");
+    let has_version = || {
+        let at_end = || end.windows(9).any(|part| part == b"\"jsonrpc\"");
+        element.member(Level::Top, "jsonrpc").is_some() || at_end()
+    };
     match answered_by_id(&element) {
         Some(answers) => answers,
         // Many logs begin their lines with a bracket. One SDK writes the version last.
-        None if has_version(&element.text) || has_version(end) => Answers::Unknown,
+        None if has_version() => Answers::Unknown,
         None => Answers::Nothing,
     }
 }
