@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
-use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
@@ -49,13 +49,10 @@ pub(crate) fn check_length(headers: &HeaderMap, most: usize) -> Result<(), BodyE
     Ok(())
 }
 
-/// True if a body is longer than so many bytes, or does not say how long it is. Where it is refused whatever it holds, that
-/// need not wait for it; a short one is read, for the id that its error should have.
-pub(crate) fn may_be_longer(headers: &HeaderMap, most: usize) -> bool {
-    match headers.get(CONTENT_LENGTH) {
-        Some(_) => check_length(headers, most).is_err(),
-        None => headers.contains_key(TRANSFER_ENCODING),
-    }
+/// True if a body says that it is longer than so many bytes. Where no call could be begun, its refusal need not wait for it; any
+/// other one is read, for the id that its error should have, and since it may hold something that needs no place.
+pub(crate) fn is_longer(headers: &HeaderMap, most: usize) -> bool {
+    check_length(headers, most).is_err()
 }
 
 /// The memory that a body is charged to while it is read.

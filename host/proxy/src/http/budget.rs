@@ -189,15 +189,19 @@ impl Budget {
 
     /// Has the reading of a body end with an error: the largest one of whoever holds most. `top` is the session that holds
     /// most, and how much, its bodies among it. False if that one has no body: something else of its has to go.
+    ///
+    /// Situation: another one held most, and its bodies have ended since `by_holder` was made. Conclusion: nothing of `top` goes,
+    /// and who makes room looks again.
     pub(crate) fn drop_body(&self, by_holder: &HashMap<Holder, usize>, top: Option<(Holder, usize)>) -> bool {
         let most = by_holder.iter().map(|(holder, bytes)| (*holder, *bytes)).max_by_key(|(_, bytes)| *bytes);
         let most = most.filter(|(_, bytes)| *bytes > top.map_or(0, |(_, held)| held));
         let Some((holder, _)) = most.or(top) else { return false };
+        let is_another = top.is_none_or(|(top, _)| top != holder);
         let mut bodies = self.bodies();
         let of_holder = bodies.iter().filter(|(_, body)| body.holder == holder);
         let sizes = of_holder.map(|(number, body)| (*number, body.account.held()));
         let largest = sizes.filter(|(_, held)| *held > 0).max_by_key(|(_, held)| *held);
-        let Some(body) = largest.and_then(|(number, _)| bodies.remove(&number)) else { return false };
+        let Some(body) = largest.and_then(|(number, _)| bodies.remove(&number)) else { return is_another };
         body.account.write_off();
         body.drop.cancel();
         true

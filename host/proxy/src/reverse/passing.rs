@@ -1,8 +1,9 @@
 //! [`Passing`]: the body of an HTTP server's answer on its way to a client, which ends when that client is gone.
 //!
 //! A client that has ended its side of the connection still gets its answer, and most of those are gone, which only writing
-//! shows. Situation: the server is silent, so that nothing is written. Conclusion: between events a comment is written, and
-//! where none can be, the answer ends once the server has been silent for as long as a client may be away.
+//! shows; and one whose machine went away has ended nothing. Situation: the server is silent, so that nothing is written.
+//! Conclusion: between events a comment is written, at short intervals once the client has ended its side; and where none can
+//! be, the answer ends once the server has been silent since then for as long as a client may be away.
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -15,16 +16,22 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
 use crate::http::serve::ConnectionAbort;
+use crate::protocol::options::Limits;
 use crate::stdio::downstream::sse::{KEEP_ALIVE, PROBE_INTERVAL};
+
+/// The content type of a stream of events.
+const EVENTS: &[u8] = b"text/event-stream";
 
 /// The body of a server's answer.
 pub(crate) struct Passing<B> {
     body: B,
     /// Resolves when the client has ended its side of the connection; `None` once it has.
     closing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// Runs while the server is silent after that.
+    /// Runs while the server is silent.
     silence: Option<Pin<Box<Sleep>>>,
-    /// How long the server may be silent then.
+    /// The time between two comments to a client that has not ended its side.
+    keep_alive: Duration,
+    /// How long the server may be silent once it has.
     away: Duration,
     /// The place in a stream of events; `None` of a body in which no comment can be.
     end: Option<EventEnd>,
@@ -36,7 +43,7 @@ impl<B: Body> Passing<B> {
         body: B,
         headers: &HeaderMap,
         connection: Option<&ConnectionAbort>,
-        away: Duration,
+        limits: &Limits,
     ) -> Self {
         let phase = connection.map(|connection| connection.phase.clone());
         let closing = async move {
@@ -45,24 +52,33 @@ impl<B: Body> Passing<B> {
                 None => std::future::pending().await,
             }
         };
-        let is_events =
-            headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        let is_events = headers.get(CONTENT_TYPE).is_some_and(|kind| {
+            let kind = kind.as_bytes().get(..EVENTS.len());
+            kind.is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
+        });
         let takes_comments =
             is_events && !headers.contains_key(CONTENT_ENCODING) && body.size_hint().exact().is_none();
         let end = takes_comments.then(EventEnd::default);
-        Self { body, closing: Some(Box::pin(closing)), silence: None, away, end }
+        let (keep_alive, away) = (limits.keep_alive, limits.ring_keep);
+        Self { body, closing: Some(Box::pin(closing)), silence: None, keep_alive, away, end }
     }
 }
 
 impl<B> Passing<B> {
     /// What there is to say while the server says nothing.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, BoxError>> {
-        if let Some(closing) = &mut self.closing {
-            ready!(closing.as_mut().poll(context));
-            self.closing = None;
+        if let Some(closing) = &mut self.closing
+            && closing.as_mut().poll(context).is_ready()
+        {
+            (self.closing, self.silence) = (None, None);
         }
         let takes_comment = self.end.as_ref().is_some_and(EventEnd::is_reached);
-        let time = if takes_comment { PROBE_INTERVAL.min(self.away) } else { self.away };
+        let time = match (self.closing.is_some(), takes_comment) {
+            (true, true) => self.keep_alive,
+            (true, false) => return Poll::Pending,
+            (false, true) => PROBE_INTERVAL.min(self.away),
+            (false, false) => self.away,
+        };
         let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(time)));
         ready!(silence.as_mut().poll(context));
         self.silence = None;

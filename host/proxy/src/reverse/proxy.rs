@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use crate::http::access::PATH;
 use crate::http::admission as gate;
 use crate::http::admission::{Admission, Gate};
-use crate::http::body::{Memory, may_be_longer};
-use crate::http::budget::{Budget, Holder, Listed};
+use crate::http::body::{Memory, is_longer};
+use crate::http::budget::{Budget, Listed};
 use crate::http::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
 use crate::http::guarded::Guarded;
 use crate::http::respond::{closing, empty, rpc_error, unavailable};
@@ -56,6 +56,7 @@ impl HttpProxy {
             budget: Budget::new(options.limits.memory_bytes),
             path: RwLock::new(options.target_path.as_deref().unwrap_or(PATH).into()),
             options,
+            sessions: std::sync::Mutex::default(),
             server: RwLock::new(Server::at(upstream)),
             health: Mutex::default(),
         };
@@ -143,14 +144,12 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
     if let Err(response) = crate::stdio::downstream::post::check_post_head(parts, limits) {
         return *response;
     }
-    if may_be_longer(&parts.headers, limits.opening_bytes) && proxy.places.available_permits() == 0 {
+    if is_longer(&parts.headers, limits.opening_bytes) && proxy.places.available_permits() == 0 {
         return closing(unavailable(None, Busy::TooManyCalls, limits));
     }
     let budget = &proxy.budget;
     let free_memory = || while budget.is_over() && budget.drop_body(&budget.bodies_by_holder(), None) {};
-    // Whether the server knows that session is the server's to say.
-    let holder = headers.session.map_or(Holder::NoSession, |id| budget.session(id));
-    let memory = Memory { budget, holder, free_memory: &free_memory };
+    let memory = Memory { budget, holder: proxy.holder(headers.session), free_memory: &free_memory };
     let body = match crate::http::body::read_body(body, limits.body_bytes, limits, &memory).await {
         Ok(body) => body,
         Err(error) => return error.response(),
@@ -281,10 +280,11 @@ impl HttpShared {
             }
             Ok(Ok(answer)) => {
                 let (head, body) = answer.into_parts();
+                self.note_session(&head.headers);
                 let is_error = head.status.is_client_error() || head.status.is_server_error();
                 end(&mut operation, if is_error { Outcome::OtherError } else { Outcome::Done });
                 let connection = parts.extensions.get::<ConnectionAbort>();
-                let body = Passing::new(body, &head.headers, connection, self.options.limits.ring_keep);
+                let body = Passing::new(body, &head.headers, connection, &self.options.limits);
                 // The place is taken until the body has ended: a stream may go on for hours.
                 let mut response = Response::new(Body::new(Guarded { body, _guard: (place, operation) }));
                 *response.status_mut() = head.status;

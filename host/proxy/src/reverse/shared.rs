@@ -1,5 +1,5 @@
 //! [`HttpShared`]: the parts of a proxy in front of an HTTP server, and the way of one request to that server.
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::http::header::{HOST, LOCATION};
@@ -12,10 +12,11 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::http::access::PATH;
-use crate::http::admission::Gate;
-use crate::http::budget::Budget;
+use crate::http::admission::{Gate, SESSION_ID};
+use crate::http::budget::{Budget, Holder};
 use crate::http::serve::CONNECTION_BUFFER;
 use crate::protocol::options::ProxyOptions;
+use crate::reverse::known_sessions::KnownSessions;
 use crate::reverse::upstream::Upstream;
 
 /// How long an unused connection is kept.
@@ -48,6 +49,8 @@ pub(crate) struct HttpShared {
     pub(crate) gate: Gate,
     /// The memory of the proxy: bodies.
     pub(crate) budget: Arc<Budget>,
+    /// The sessions that the server has opened.
+    pub(crate) sessions: StdMutex<KnownSessions>,
     /// A server that is started again may be reached elsewhere: engines choose its port anew.
     pub(crate) server: RwLock<Server>,
     /// The path at which the server serves MCP.
@@ -81,6 +84,19 @@ pub(crate) struct ToServer {
 type Answer = Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error>;
 
 impl HttpShared {
+    /// Notes the session that the server names in the head of an answer.
+    pub(crate) fn note_session(&self, answer: &HeaderMap) {
+        let Some(id) = answer.get(SESSION_ID).and_then(|id| id.to_str().ok()) else { return };
+        let session = self.budget.session(id.trim());
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).note(session);
+    }
+
+    /// Whose a body is that a client sends in this session.
+    pub(crate) fn holder(&self, session: Option<&str>) -> Holder {
+        let Some(id) = session else { return Holder::NoSession };
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).holder(self.budget.session(id))
+    }
+
     /// The path at which the server serves MCP.
     pub(crate) fn path(&self) -> Arc<str> {
         self.path.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::stdio::broker::State;
 use crate::stdio::call::Pending;
-use crate::stdio::departed::Departed;
-use crate::stdio::session::SessionId;
+use crate::stdio::departed::{Departed, Gone};
+use crate::stdio::session::{LogLevel, SessionId};
 use crate::stdio::work::Work;
 
 /// Calls given up that are remembered one by one. Of further ones only the time is kept.
@@ -40,7 +40,7 @@ impl State {
         let live = self.sessions.iter();
         let live = live.filter(|(_, session)| session.is_waiting() || session.work.goes_on(now, bound));
         let departed = self.departed.by_session.iter();
-        let departed = departed.filter(|(_, (ended, work))| now < *ended + bound && work.goes_on(now, bound));
+        let departed = departed.filter(|(_, gone)| gone.goes_on(now, bound));
         let mut all = live.map(|(id, _)| id).chain(departed.map(|(id, _)| id));
         match (all.next(), all.next()) {
             (None, _) => Owner::Nobody,
@@ -105,17 +105,17 @@ impl State {
     fn work_of(&mut self, session: &SessionId) -> Option<&mut Work> {
         match self.sessions.get_mut(session) {
             Some(session) => Some(&mut session.work),
-            None => self.departed.by_session.get_mut(session).map(|(_, work)| work),
+            None => self.departed.by_session.get_mut(session).map(|gone| &mut gone.work),
         }
     }
 
-    /// Keeps the work of a session that has just ended.
-    pub(crate) fn note_departed(&mut self, session: SessionId, work: Work) {
+    /// Keeps the work of a session that has just ended, and the level that it had set.
+    pub(crate) fn note_departed(&mut self, session: SessionId, work: Work, level: Option<LogLevel>) {
         let (now, bound) = (Instant::now(), self.limits.work_after_call);
         if !work.goes_on(now, bound) {
             self.forget_given_up(work);
         } else if self.departed.by_session.len() < MOST_DEPARTED {
-            self.departed.by_session.insert(session, (now, work));
+            self.departed.by_session.insert(session, Gone::new(now, work, level));
         } else {
             self.departed.unknown_until = Some(now + bound);
             self.forget_given_up(work);
@@ -140,13 +140,8 @@ impl State {
             self.pending.remove(&id);
             self.abandoned = self.abandoned.saturating_sub(1);
         }
-        let is_over = |ended: Instant, work: &Work| ended + bound <= now || !work.goes_on(now, bound);
-        let over: Vec<Work> = self
-            .departed
-            .by_session
-            .extract_if(|_, (ended, work)| is_over(*ended, work))
-            .map(|(_, (_, work))| work)
-            .collect();
+        let over = self.departed.by_session.extract_if(|_, gone| !gone.goes_on(now, bound));
+        let over: Vec<Work> = over.map(|(_, gone)| gone.work).collect();
         for work in over {
             self.forget_given_up(work);
         }

@@ -60,6 +60,8 @@ struct Event {
     frame: Bytes,
     /// The request that it answers.
     answers: Option<Id>,
+    /// It is an error in the place of the answer, whose loss was counted.
+    stands_in: bool,
 }
 
 /// A connected reader.
@@ -100,7 +102,7 @@ pub(crate) struct Stream {
     readers: u64,
     /// Every event before it was given to a reader.
     read_up_to: u64,
-    /// After the last answer that is no longer held.
+    /// After the last answer that is no longer held, and for which no error stands.
     answers_from: u64,
     /// Messages that readers have missed and that are not told yet, and the first one that is not among them.
     missed: u64,
@@ -142,7 +144,7 @@ impl Stream {
             let frame = Bytes::from(format!("id: {number}-0\nretry: 1000\ndata: \n\n"));
             stream.bytes = frame.len();
             stream.unread_bytes = frame.len();
-            stream.ring.push_back(Event { sequence: 0, frame, answers: None });
+            stream.ring.push_back(Event { sequence: 0, frame, answers: None, stands_in: false });
         }
         stream
     }
@@ -187,7 +189,7 @@ impl Stream {
             self.unread_bytes += frame.len();
         }
         let answers = if let Importance::Answer(id) = importance { Some(id) } else { None };
-        self.ring.push_back(Event { sequence, frame, answers });
+        self.ring.push_back(Event { sequence, frame, answers, stands_in: false });
         self.evict(limits);
         self.wake();
         true
@@ -233,18 +235,18 @@ impl Stream {
             if first.sequence >= unread || is_last_unread {
                 break;
             }
-            let Some(Event { sequence, frame, answers }) = self.ring.pop_front() else { break };
+            let Some(Event { sequence, frame, answers, .. }) = self.ring.pop_front() else { break };
             self.bytes -= frame.len();
-            if answers.is_some() {
+            let Some(id) = answers else { continue };
+            if frame.len() <= SMALL_ANSWER + id.as_json().len() {
                 self.answers_from = sequence + 1;
+                continue;
             }
             // Its connection may break before all of it is written: then its client is told, and need not wait. What tells it
             // is never longer than this, however long the id: it goes when it is evicted itself.
-            if let Some(id) = answers.filter(|id| frame.len() > SMALL_ANSWER + id.as_json().len()) {
-                let frame = self.frame(sequence, &not_kept(&id));
-                self.bytes += frame.len();
-                self.ring.push_front(Event { sequence, frame, answers: Some(id) });
-            }
+            let frame = self.frame(sequence, &not_kept(&id));
+            self.bytes += frame.len();
+            self.ring.push_front(Event { sequence, frame, answers: Some(id), stands_in: true });
         }
     }
 

@@ -47,8 +47,8 @@ impl State {
         Ok(())
     }
 
-    /// The reason why nothing that a session may send now is taken, if there is one.
-    pub(crate) fn refuses_all(&self, session: &str) -> Option<Busy> {
+    /// The reason why a session could begin no call now, if there is one and no answer of it is waited for either.
+    pub(crate) fn takes_no_call(&self, session: &str) -> Option<Busy> {
         if !self.is_ready() {
             return Some(Busy::NotRunning);
         }

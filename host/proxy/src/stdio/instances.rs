@@ -115,7 +115,7 @@ impl Family<Shared> {
                 continue;
             }
             let Some((most, proxy)) = top else { break };
-            proxy.locked(|state| state.shed(&most.session, most.held));
+            proxy.locked_and_flushed(|state| state.shed(&most.session, most.held));
         }
     }
 
@@ -160,7 +160,7 @@ impl Shared {
     /// Makes room where more is held than may be. Called without the lock.
     pub(crate) fn free_memory(&self) {
         match &self.kind {
-            Kind::Alone => self.locked(State::free_memory),
+            Kind::Alone => self.locked_and_flushed(State::free_memory),
             Kind::Front(instances) | Kind::Instance(instances) => instances.free_memory(self),
         }
     }
@@ -175,10 +175,15 @@ impl Shared {
     }
 
     fn shed_lines(&self) -> bool {
-        let (made_room, outbox) = self.locked(|state| (state.shed_lines(), state.take_dirty_outbox()));
+        self.locked_and_flushed(State::shed_lines)
+    }
+
+    /// Works on the state, then writes what that had to say to the server.
+    fn locked_and_flushed<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        let (result, outbox) = self.locked(|state| (work(state), state.take_dirty_outbox()));
         if let Some(outbox) = outbox {
             outbox.flush();
         }
-        made_room
+        result
     }
 }

@@ -14,6 +14,7 @@ use crate::protocol::message::{Message, Shape, code, error_text};
 use crate::stdio::broker::State;
 use crate::stdio::call::{Answer, Call};
 use crate::stdio::delivery::Delivery;
+use crate::stdio::event_log::Stream;
 use crate::stdio::event_log::shed::no_memory;
 use crate::stdio::session::SessionId;
 use crate::stdio::shared::Shared;
@@ -66,9 +67,16 @@ impl State {
         }
     }
 
-    /// Has a session lose what it holds.
+    /// Has a session lose what it holds, but for small answers and the errors in the place of others.
+    ///
+    /// Situation: all that it holds is small answers. Conclusion: the streams go with them that its client could only ask for
+    /// once more; and where there are none, the session ends. So each call makes room.
     pub(crate) fn shed(&mut self, id: &SessionId, held: usize) {
         let Some(session) = self.sessions.get_mut(id) else { return };
+        let before = session.account.held();
+        if before == 0 {
+            return;
+        }
         session.account.write_off();
         session.account = Account::new(&self.budget);
         let (mut answers, mut others) = (0, 0);
@@ -81,11 +89,22 @@ impl State {
             connection.cancel();
             answers += 1;
         }
+        // Not only where nothing was freed: small answers are copied each time.
+        if session.account.held() > before / 2 {
+            let gone = session.streams.extract_if(|_, stream| stream.may_go_whole());
+            answers += gone.map(|(_, stream)| stream.unread_answers()).sum::<u64>();
+        }
+        let ends = session.account.held() >= before;
+        if ends {
+            answers += session.streams.values().map(Stream::unread_answers).sum::<u64>();
+            self.end_session(id.as_str());
+        }
         if let Some(not_logged) = self.sheds.note(Instant::now()) {
             tracing::warn!(
                 held,
                 answers,
                 others,
+                ends,
                 not_logged,
                 "memory is full: the session that holds most loses its answers"
             );

@@ -153,9 +153,12 @@ impl State {
         }
     }
 
-    /// True if a log message is for a session by its level.
+    /// True if a log message is for a session by its level; also for one that has ended.
     fn is_wanted(&mut self, session: &SessionId, level: LogLevel) -> bool {
-        let set = self.sessions.get(session).and_then(|session| session.level);
+        let set = match self.sessions.get(session) {
+            Some(session) => session.level,
+            None => self.departed.by_session.get(session).and_then(|gone| gone.level),
+        };
         // It is what the server's only client would get directly.
         let is_wanted = match set {
             Some(set) => level >= set,
@@ -186,7 +189,9 @@ impl State {
 
     fn log_to(&mut self, session: &SessionId, level: LogLevel, message: &Message) {
         let Some(known) = self.sessions.get(session) else {
-            self.undelivered.note(Reason::LogUnread);
+            if self.is_wanted(session, level) {
+                self.undelivered.note(Reason::LogUnread);
+            }
             return;
         };
         let mut calls = known.calls.values();

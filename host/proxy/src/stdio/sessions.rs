@@ -5,7 +5,7 @@ use crate::protocol::message::{code, error_text};
 use crate::protocol::operation_counts::Outcome;
 use crate::protocol::options::Busy;
 use crate::stdio::broker::State;
-use crate::stdio::call::{Answer, Reply};
+use crate::stdio::call::{Answer, Pending, Reply};
 use crate::stdio::session::{Principal, Session, SessionId};
 
 impl State {
@@ -33,6 +33,8 @@ impl State {
     /// Ends a session for ever: its calls are cancelled, its streams end, its subscriptions and level go.
     pub(crate) fn end_session(&mut self, id: &str) -> bool {
         let Some((id, mut session)) = self.sessions.remove_entry(id) else { return false };
+        // Its requests to subscribe are over first: one that is at the server would keep what it is subscribed to already.
+        self.give_up_subscribing(&session);
         // The server may say something about what it is asked for here, which would tell others of this session.
         let mut is_asked = false;
         for (uri, _) in session.subscriptions.drain() {
@@ -46,7 +48,7 @@ impl State {
         if session.is_waiting() || is_asked {
             work.is_over(Instant::now());
         }
-        self.note_departed(id.clone(), work);
+        self.note_departed(id.clone(), work, session.level);
         for (_, upstream_id) in session.calls.drain() {
             if let Some(call) = self.take_call(upstream_id, Outcome::Cancelled) {
                 self.cancel_upstream(upstream_id, &call, "the session has ended");
@@ -67,6 +69,15 @@ impl State {
             over.cancel();
         }
         true
+    }
+
+    /// Takes the subscriptions from a session's calls that are to make them.
+    fn give_up_subscribing(&mut self, session: &Session) {
+        for upstream_id in session.calls.values() {
+            let Some(Pending::Client(call)) = self.pending.get_mut(upstream_id) else { continue };
+            let uri = call.subscribes.take();
+            self.subscriptions.failed(uri.as_deref());
+        }
     }
 
     /// Live sessions' ids, and whether there is any.

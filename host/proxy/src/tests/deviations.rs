@@ -5,10 +5,11 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::protocol::options::Limits;
 use crate::protocol::revision::Revision;
 use crate::stdio::proxy::StdioProxy;
 use crate::stdio::upstream::connection::{ConnectError, PingError, ServerInfo};
-use crate::tests::rig::{DEADLINE, Reply, Rig, Script, call, initialize, options, welcome};
+use crate::tests::rig::{DEADLINE, Reply, Rig, Script, call, initialize, limited, options, welcome};
 
 /// The line with which a server answers, in which `ID` stands for the id and `RESULT` for the result.
 fn line(form: &str, request: &Value, result: &Value) -> String {
@@ -236,6 +237,70 @@ async fn a_log_that_looks_like_json_and_an_answer_that_nobody_asked_for_fail_no_
         script.answer(&request, json!({ "right": true })).await;
     });
     assert_eq!(reply.json()["result"], json!({ "right": true }));
+}
+
+#[tokio::test]
+async fn a_broken_message_in_a_batch_fails_the_call_that_it_answers_and_no_other() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let (one, two) = (call(1, "a"), call(2, "b"));
+    let answered = async {
+        tokio::join!(rig.post(&session, &one), rig.post(&session, &two), async {
+            let (first, second) = (script.next().await, script.next().await);
+            let told =
+                r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":{"error":NaN}}}"#;
+            let whole = json!({ "jsonrpc": "2.0", "id": first["id"], "result": {} });
+            let broken = format!(r#"{{"jsonrpc":"2.0","id":{},"result":NaN}}"#, second["id"]);
+            script.raw(format!("[{told}]\n[{whole},{broken}]\n")).await;
+        })
+    };
+    let (one, two, ()) = tokio::time::timeout(Duration::from_secs(60), answered).await.expect("both end");
+    let mut answers = [one.json(), two.json()];
+    answers.sort_by_key(|answer| answer["error"].is_object());
+    assert_eq!((&answers[0]["result"], &answers[1]["error"]["code"]), (&json!({}), &json!(-32603)));
+    // Of a call that waits alone, too.
+    let message = call(3, "c");
+    let (reply, ()) = tokio::join!(rig.post(&session, &message), async {
+        let request = script.next().await;
+        let params = r#"{"level":"info","data":{"error":NaN}}"#;
+        script
+            .raw(format!(
+                "[{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{params}}}]\n"
+            ))
+            .await;
+        script.answer(&request, json!({ "right": true })).await;
+    });
+    assert_eq!(reply.json()["result"], json!({ "right": true }));
+}
+
+#[tokio::test]
+async fn a_log_with_its_time_in_brackets_is_told_as_it_is() {
+    let (mut script, stdout, stdin) = Script::new();
+    let proxy = StdioProxy::new(options());
+    let (info, ()) = tokio::join!(proxy.connect(stdout, stdin, DEADLINE), async {
+        script.next_of("initialize").await;
+        script.raw("[2024] no such table\n").await;
+        drop(script);
+    });
+    let Err(ConnectError::Exited { excerpt }) = info else { panic!("{info:?}") };
+    assert_eq!(excerpt.as_deref(), Some("[2024] no such table"));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_long_is_taken_as_far_as_it_is_whole() {
+    let limits = Limits { line_bytes: 100_000, ..Limits::default() };
+    let (rig, mut script) = Rig::with(limited(limits)).await;
+    let session = rig.session().await;
+    let (one, two) = (call(1, "a"), call(2, "b"));
+    let (one, two, ()) = tokio::join!(rig.post(&session, &one), rig.post(&session, &two), async {
+        let (first, second) = (script.next().await, script.next().await);
+        let answer = |request: &Value, text: String| json!({ "jsonrpc": "2.0", "id": request["id"], "result": { "text": text } });
+        script.send(json!([answer(&first, "short".into()), answer(&second, "y".repeat(100_000))])).await;
+    });
+    let mut answers = [one.json(), two.json()];
+    answers.sort_by_key(|answer| answer["error"].is_object());
+    assert_eq!(answers[0]["result"]["text"], "short");
+    assert!(answers[1]["error"]["message"].as_str().unwrap().contains("too long"), "{}", answers[1]);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::http::budget::Holder;
 use crate::http::serve::{Listener, serve};
 use crate::protocol::options::Limits;
 use crate::reverse::proxy::HttpProxy;
@@ -149,6 +150,29 @@ async fn silent_call(content_type: &'static str, limits: Limits) -> (HttpProxy, 
     (proxy, stop.drop_guard(), raw)
 }
 
+#[tokio::test]
+async fn bodies_are_of_a_session_that_the_server_has_named_or_of_none() {
+    let answer = async |_: Request| {
+        let head = Response::builder().header("mcp-session-id", "opened");
+        head.body(Body::from(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#)).unwrap()
+    };
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = Upstream::tcp(server.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(server, any(answer).into_make_service()).await });
+    let proxy = HttpProxy::new(limited(Limits::default()), upstream);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, router) = (listener.local_addr().unwrap(), proxy.router());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    assert_eq!(proxy.shared.holder(Some("opened")), Holder::NoSession);
+    let message = request(1, "tools/list", json!({})).to_string();
+    let mut raw = TcpStream::connect(address).await.unwrap();
+    raw.write_all((head("made-up", message.len()) + &message).as_bytes()).await.unwrap();
+    raw.read_exact(&mut [0; 12]).await.unwrap();
+    assert_eq!(proxy.shared.holder(Some("opened")), proxy.shared.budget.session("opened"));
+    assert_eq!(proxy.shared.holder(Some("made-up")), Holder::NoSession);
+    assert_eq!(proxy.shared.holder(None), Holder::NoSession);
+}
+
 /// Resolves when the only place for calls is free.
 async fn place_is_free(proxy: &HttpProxy) {
     let freed = tokio::time::timeout(Duration::from_secs(30), proxy.shared.places.acquire()).await;
@@ -160,6 +184,19 @@ async fn a_client_that_leaves_a_silent_stream_of_an_http_server_gives_its_place_
     let (proxy, _stop, raw) = silent_call("text/event-stream", Limits::default()).await;
     drop(raw);
     place_is_free(&proxy).await;
+}
+
+#[tokio::test]
+async fn a_silent_stream_of_an_http_server_is_written_to_though_its_client_has_not_ended_its_side() {
+    let limits = Limits { keep_alive: Duration::from_millis(50), ..Limits::default() };
+    // Else one whose machine went away would never be noticed.
+    let (proxy, _stop, mut raw) = silent_call("Text/Event-Stream; charset=utf-8", limits).await;
+    let mut seen = String::new();
+    while seen.matches(": keep-alive\n\n").count() < 3 {
+        let byte = tokio::time::timeout(Duration::from_secs(30), raw.read_u8()).await;
+        seen.push(char::from(byte.expect("comments are written").unwrap()));
+    }
+    assert_eq!(proxy.shared.places.available_permits(), 0);
 }
 
 #[tokio::test]

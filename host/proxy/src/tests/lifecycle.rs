@@ -1,7 +1,7 @@
 //! A server's process comes, goes and comes back.
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::protocol::options::ProxyOptions;
@@ -208,6 +208,51 @@ async fn sessions_live_on_when_the_server_comes_back_the_same() {
     assert_eq!(announced, kinds);
     script.notify("notifications/resources/updated", json!({ "uri": "a://b" })).await;
     assert_eq!(stream.event().await.unwrap().json()["params"]["uri"], "a://b");
+}
+
+#[tokio::test]
+async fn many_subscriptions_are_repeated_in_little_time() {
+    const COUNT: usize = 30_000;
+    let (rig, script) = Rig::start().await;
+    rig.session().await;
+    rig.proxy.shared.with(|state| {
+        let id = state.session_ids().remove(0);
+        for number in 0..COUNT {
+            let uri = format!("a://{number}");
+            state.subscriptions.asked(&uri);
+            state.subscriptions.accepted(&uri, Some(&id));
+            let entry = state.budget.table_entry(uri.len()).unwrap();
+            state.sessions.get_mut(&id).unwrap().subscriptions.insert(uri, entry);
+        }
+    });
+    drop(script);
+    rig.proxy.disconnected().await;
+    let began = std::time::Instant::now();
+    let mut script = rig.connect(welcome()).await;
+    let took = began.elapsed();
+    for _ in 0..COUNT {
+        script.next_of("resources/subscribe").await;
+    }
+    assert!(took < std::time::Duration::from_secs(10), "{took:?}: not each of them looks at all");
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_it_subscribes_once_more_leaves_no_subscription_at_the_server() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let subscribe = |id: u64| request(id, "resources/subscribe", json!({ "uri": "a://b" }));
+    let (first, second) = (subscribe(1), subscribe(2));
+    let (_, _, ()) = tokio::join!(rig.post(&session, &first), rig.post(&session, &second), async {
+        // Neither knows of the other, and one is answered.
+        let asked = script.next_of("resources/subscribe").await;
+        script.next_of("resources/subscribe").await;
+        script.answer(&asked, json!({})).await;
+        while !rig.proxy.shared.with(|state| state.calls == 1) {
+            tokio::task::yield_now().await;
+        }
+        rig.send(Method::DELETE, &[("mcp-session-id", &session)], "").await;
+        assert_eq!(script.next_of("resources/unsubscribe").await["params"]["uri"], "a://b");
+    });
 }
 
 #[tokio::test]

@@ -57,6 +57,20 @@ async fn a_client_that_sets_a_level_loses_nothing_by_it() {
 }
 
 #[tokio::test]
+async fn what_a_session_that_has_ended_had_not_asked_for_is_no_loss() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    rig.post(&session, &request(1, "logging/setLevel", json!({ "level": "error" }))).await;
+    script.next_of("logging/setLevel").await;
+    rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &session)], "").await;
+    for (level, expected) in [("info", 0), ("error", 1)] {
+        script.notify("notifications/message", json!({ "level": level, "data": 1 })).await;
+        all_read(&mut script).await;
+        assert_eq!(count(&rig, "log message", "no stream"), expected, "{level}");
+    }
+}
+
+#[tokio::test]
 async fn a_cancellation_that_its_client_cannot_be_told_is_counted() {
     let (rig, mut script) = Rig::start().await;
     let session = rig.open("2025-06-18", json!({ "sampling": {} })).await;

@@ -1,4 +1,6 @@
 //! One budget of bytes (`docs/mcp.md`, 15): the largest holder loses its bytes, and no other.
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -6,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::protocol::options::Limits;
 use crate::stdio::upstream::connection::ConnectError;
-use crate::tests::rig::{DEADLINE, Rig, Script, call, limited, request, welcome};
+use crate::tests::rig::{DEADLINE, Rig, Script, call, limited, notification, request, welcome};
 
 const MIB: usize = 1024 * 1024;
 
@@ -97,14 +99,20 @@ async fn a_large_answer_whose_connection_breaks_is_an_error_for_who_resumes() {
     let message = request(1, "tools/call", json!({ "name": "x", "_meta": { "progressToken": 1 } }));
     let raw = deaf(&rig, &session, &message).await;
     let request = script.next().await;
-    script.notify("notifications/progress", json!({ "progressToken": request["id"], "progress": 1 })).await;
+    for progress in 1..=2 {
+        let progress = json!({ "progressToken": request["id"], "progress": progress });
+        script.notify("notifications/progress", progress).await;
+    }
     script.answer(&request, large()).await;
     is_served(&rig, &mut script, &session).await;
     drop(raw);
-    let mut resumed = rig.get(&session, Some("1-1")).await;
-    let told = resumed.event().await.unwrap().json();
-    assert!(told["error"]["message"].as_str().unwrap().contains("the connection broke"), "{told}");
-    assert_eq!(resumed.event().await, None);
+    // After the one before the answer, and after the first, behind which the other one is gone.
+    for seen in ["1-2", "1-1"] {
+        let mut resumed = rig.get(&session, Some(seen)).await;
+        let told = resumed.event().await.unwrap().json();
+        assert!(told["error"]["message"].as_str().unwrap().contains("the connection broke"), "{told}");
+        assert_eq!(resumed.event().await, None);
+    }
 }
 
 #[tokio::test]
@@ -268,9 +276,12 @@ async fn the_bodies_of_a_session_count_as_a_sum_and_cost_no_other_session_its_an
         raw.write_all(&vec![b' '; MIB - 1]).await.unwrap();
         open.push(raw);
     }
-    while held(&rig) < 6 * (MIB - 1) {
-        tokio::task::yield_now().await;
-    }
+    let all_read = async {
+        while held(&rig) < 6 * (MIB - 1) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all_read).await.expect("the bodies are read");
     let answer = json!({ "text": "y".repeat(3 * MIB) });
     let message = call(1, "large");
     let (reply, ()) = tokio::join!(rig.post(&modest, &message), async {
@@ -307,6 +318,37 @@ async fn what_is_refused_whatever_it_holds_is_refused_before_a_large_body_is_rea
     drop(script);
     rig.proxy.disconnected().await;
     assert_eq!(early_status(&rig, &session, "").await, "HTTP/1.1 503");
+}
+
+/// The beginning of the answer to a message that comes in one chunk.
+async fn chunked(rig: &Rig, session: &str, message: &Value) -> String {
+    let mut raw = TcpStream::connect(rig.address).await.unwrap();
+    let body = message.to_string();
+    let head =
+        head(session, 0).replace("content-length: 0", "connection: close\r\ntransfer-encoding: chunked");
+    raw.write_all(format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    raw.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn what_needs_no_place_is_taken_in_chunks_though_none_is_left() {
+    let (rig, mut script) =
+        Rig::with(limited(Limits { in_flight_per_session: 1, ..Limits::default() })).await;
+    let session = rig.session().await;
+    let message = call(1, "slow");
+    let (_, ()) = tokio::join!(rig.post(&session, &message), async {
+        script.next().await;
+        let pinged = chunked(&rig, &session, &request(2, "ping", json!({}))).await;
+        assert!(pinged.starts_with("HTTP/1.1 200 ") && pinged.contains("\"result\":{}"), "{pinged}");
+        let refused = chunked(&rig, &session, &call("three", "other")).await;
+        assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("\"three\""), "{refused}");
+        let cancellation = notification("notifications/cancelled", json!({ "requestId": 1 }));
+        let cancelled = chunked(&rig, &session, &cancellation).await;
+        assert!(cancelled.starts_with("HTTP/1.1 202 "), "{cancelled}");
+    });
+    script.next_of("notifications/cancelled").await;
 }
 
 #[tokio::test]

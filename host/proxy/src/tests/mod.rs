@@ -19,6 +19,7 @@ mod room;
 mod routing;
 mod server_requests;
 mod serving;
+mod small_answers;
 mod streams;
 mod waiting;
 mod wire;

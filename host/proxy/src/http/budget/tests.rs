@@ -51,6 +51,18 @@ fn the_largest_body_of_who_holds_most_makes_room() {
 }
 
 #[test]
+fn a_body_that_has_ended_meanwhile_costs_nobody_else_anything() {
+    let budget = Budget::new(100);
+    let (one, other) = (budget.session("one"), budget.session("other"));
+    let mut body = budget.read_body(other);
+    body.add(60);
+    let bodies = budget.bodies_by_holder();
+    drop(body);
+    assert!(budget.drop_body(&bodies, Some((one, 50))), "another one held most");
+    assert!(!budget.drop_body(&budget.bodies_by_holder(), Some((one, 50))), "it does now, and has no body");
+}
+
+#[test]
 fn bodies_of_no_session_count_together_and_lines_each_by_themselves() {
     let budget = Budget::new(100);
     let hold = |holder: Holder, bytes: usize| {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::admission as gate;
 use crate::http::admission::SESSION_ID;
-use crate::http::body::{BodyError, Memory, check_length, may_be_longer, read_body};
+use crate::http::body::{BodyError, Memory, check_length, is_longer, read_body};
 use crate::http::budget::{Account, Holder};
 use crate::http::classify::{Era, EraHeaders, MODERN_REFUSAL, Misfit, classify};
 use crate::http::respond;
@@ -60,7 +60,7 @@ pub(crate) async fn post(front: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     let most = if is_known { limits.body_bytes } else { limits.opening_bytes.min(limits.body_bytes) };
     let known = headers.session.filter(|_| is_known);
     // An opening is shorter.
-    let long_of = known.filter(|_| may_be_longer(&parts.headers, limits.opening_bytes));
+    let long_of = known.filter(|_| is_longer(&parts.headers, limits.opening_bytes));
     if let Some(refused) = long_of.and_then(|session| refused_unread(proxy, headers, session)) {
         return refused;
     }
@@ -116,12 +116,12 @@ pub(crate) async fn post(front: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     }
 }
 
-/// The answer to a body that is refused whatever it holds.
+/// The answer to a large body that is refused unread: its revision is not served, or its session could begin no call.
 fn refused_unread(proxy: &Shared, headers: EraHeaders<'_>, session: &str) -> Option<Response> {
     if headers.version.is_some_and(|version| !is_modern(version) && Revision::parse(version).is_none()) {
         return Some(closing(invalid(None, Misfit::UnservedRevision.reason())));
     }
-    let busy = proxy.with(|state| state.refuses_all(session))?;
+    let busy = proxy.with(|state| state.takes_no_call(session))?;
     Some(closing(unavailable(None, busy, &proxy.options.limits)))
 }
 

@@ -214,6 +214,7 @@ fn an_unread_answer_that_makes_room_becomes_an_error() {
     let fresh = Account::new(&budget);
     assert_eq!(stream.shed(fresh.clone()), Shed { answers: 1, others: 1 });
     assert!(budget.used() == fresh.held() && fresh.held() < 1000);
+    assert_eq!(stream.unread_answers(), 1, "the other one is counted already");
     let reader = stream.attach(None, None).unwrap();
     let text = read(&mut stream, reader);
     assert!(
@@ -221,6 +222,42 @@ fn an_unread_answer_that_makes_room_becomes_an_error() {
         "{text}"
     );
     assert!(text.ends_with("data: small\n\n"));
+}
+
+#[test]
+fn a_stream_that_has_ended_may_go_whole_once_nobody_reads_it() {
+    let mut stream = post_stream();
+    push_answer(&mut stream, b"answer");
+    stream.finish();
+    assert!(!stream.may_go_whole(), "its reader is on the way");
+    let reader = stream.attach(None, None).unwrap();
+    assert!(!stream.may_go_whole());
+    stream.detach(reader, &limits());
+    assert_eq!((stream.may_go_whole(), stream.unread_answers()), (true, 1));
+    let reader = stream.attach(None, None).unwrap();
+    read(&mut stream, reader);
+    stream.detach(reader, &limits());
+    assert_eq!((stream.may_go_whole(), stream.unread_answers()), (true, 0));
+}
+
+#[test]
+fn the_error_for_a_large_answer_can_be_reached_over_a_gap() {
+    let mut stream = post_stream();
+    for text in ["a", "b"] {
+        push(&mut stream, text.as_bytes());
+    }
+    let reader = stream.attach(None, None).unwrap();
+    push_answer(&mut stream, &[b'y'; 5000]);
+    read(&mut stream, reader);
+    stream.detach(reader, &limits());
+    let reader = stream.attach(Some(1), None).expect("an error stands for the answer");
+    assert!(read(&mut stream, reader).contains("the connection broke"));
+    // Once that has gone, too, nothing does.
+    for _ in 0..4 {
+        push(&mut stream, b"x");
+    }
+    stream.detach(reader, &limits());
+    assert!(stream.attach(Some(1), None).is_none());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -155,7 +156,7 @@ pub(crate) struct Upstream {
     /// The revision that it chose; no client gets a newer one.
     pub(crate) revision: Revision,
     /// The result of `initialize` for clients, in the server's revision.
-    pub(crate) welcome: Vec<u8>,
+    pub(crate) welcome: Bytes,
     /// The log level that was set at the server.
     pub(crate) level: Option<LogLevel>,
     /// When it last wrote anything.

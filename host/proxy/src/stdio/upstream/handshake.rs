@@ -72,7 +72,7 @@ impl Shared {
             junk: Junk::default(),
             flooded: flooded.clone(),
             revision: Revision::NEWEST,
-            welcome: Vec::new(),
+            welcome: Bytes::new(),
             level: None,
             heard_at: Instant::now(),
             _tasks: stop.clone().drop_guard(),
@@ -200,7 +200,7 @@ impl State {
             return;
         };
         upstream.revision = revision;
-        upstream.welcome = welcome(result);
+        upstream.welcome = welcome(result).into();
         upstream.phase = Phase::Ready;
         match self.has_one_client() {
             true => self.awaits_client = true,
@@ -225,8 +225,9 @@ impl State {
         for uri in self.subscriptions.replayed() {
             let params = line_text(&json!({ "uri": uri }));
             let _ = self.send_own("resources/subscribe", Some(params.as_bytes()), None);
-            concerned.extend(self.subscriptions.subscribers(&uri));
         }
+        let subscribed = self.sessions.iter().filter(|(_, session)| !session.subscriptions.is_empty());
+        concerned.extend(subscribed.map(|(id, _)| id.clone()));
         for session in &concerned {
             self.note_work(session);
         }
@@ -292,15 +293,18 @@ fn read_answer(answer: &Message) -> Result<(ServerInfo, Revision, Scan), Connect
 impl Upstream {
     /// The result of a client's `initialize` for the revision that it asked for, unless the server's is older. It may be long:
     /// one is kept, in the server's revision.
-    pub(crate) fn welcome_for(&self, asked: Revision) -> Vec<u8> {
+    pub(crate) fn welcome_for(&self, asked: Revision) -> Bytes {
         let revision = asked.min(self.revision);
-        match scanned(&self.welcome) {
-            Ok(scan) if revision != self.revision => object_of(&scan, |name| match name {
-                "protocolVersion" => Member::Replaced(format!("\"{}\"", revision.as_str()).into()),
-                _ => Member::Kept,
-            }),
-            _ => self.welcome.clone(),
+        if revision == self.revision {
+            return self.welcome.clone();
         }
+        // It was scanned before it was kept.
+        let (scan, _) = scanner::scan(&self.welcome, usize::MAX);
+        let welcome = object_of(&scan, |name| match name {
+            "protocolVersion" => Member::Replaced(format!("\"{}\"", revision.as_str()).into()),
+            _ => Member::Kept,
+        });
+        welcome.into()
     }
 }
 

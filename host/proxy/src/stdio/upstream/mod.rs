@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of HTTP. A line of the server goes to [`super::route_server_messages`]; one that is no message is
 //! survived here.
+pub(crate) mod answers;
 pub(crate) mod connection;
 pub(crate) mod handshake;
 pub(crate) mod outbox;

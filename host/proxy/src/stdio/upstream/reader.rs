@@ -8,9 +8,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::http::budget::BodyCharge;
 use crate::protocol::forgiven::{is_utf16, own_id, without_mark};
 use crate::protocol::json;
-use crate::protocol::json::{JsonError, Level, Scan};
-use crate::protocol::message::{Message, MessageError, is_answer};
+use crate::protocol::json::{JsonError, Scan};
+use crate::protocol::message::{Message, MessageError};
 use crate::stdio::shared::Shared;
+use crate::stdio::upstream::answers::{Answers, answered, answered_alone, is_batch};
 use crate::stdio::upstream::connection::{Junk, Phase, excerpt};
 
 const CHUNK: usize = 64 * 1024;
@@ -191,29 +192,49 @@ impl Shared {
             return;
         }
         let line = &without_mark(line);
-        let Some(scan) = self.scanned(generation, line) else { return };
-        if scan.text.first() != Some(&b'[') || scan.elements.is_empty() {
-            return self.receive_message(generation, line, Message::of_server(scan));
+        let (scan, result) = json::scan(line, self.options.limits.json_depth);
+        if !is_batch(&scan) {
+            if let Some(scan) = self.taken(generation, line, scan, result) {
+                self.receive_message(generation, line, Message::of_server(scan));
+            }
+            return;
         }
-        // Servers of 2025-03-26 may answer in batches.
-        for element in &scan.elements {
-            let element = scan.text.slice(element.clone());
+        self.receive_elements(generation, &scan, result.is_ok());
+        if let Err(error) = result {
+            let answers = answered(&scan, end_of(line), self.options.limits.json_depth);
+            self.junk(generation, line, line.len(), &error.to_string(), answers);
+        }
+    }
+
+    /// Takes the messages of a batch, as far as it could be read: servers of 2025-03-26 may answer in batches. A line that is no
+    /// batch to its end is noted as a whole: what is no object in it may be the time before a log.
+    fn receive_elements(self: &Arc<Self>, generation: u64, batch: &Scan, is_whole: bool) {
+        for element in &batch.elements {
+            let element = batch.text.slice(element.clone());
+            if !is_whole && element.first() != Some(&b'{') {
+                continue;
+            }
             // By itself its members count, which in the array they did not.
-            if let Some(scan) = self.scanned(generation, &element) {
+            let (scan, result) = json::scan(&element, self.options.limits.json_depth);
+            if let Some(scan) = self.taken(generation, &element, scan, result) {
                 self.receive_message(generation, &element, Message::of_server(scan));
             }
         }
     }
 
     /// The scan of a text of the server; if it cannot be taken, it is noted, and the request fails that it would have answered.
-    fn scanned(self: &Arc<Self>, generation: u64, line: &Bytes) -> Option<Scan> {
-        let (scan, result) = json::scan(line, self.options.limits.json_depth);
+    fn taken(
+        self: &Arc<Self>,
+        generation: u64,
+        line: &Bytes,
+        scan: Scan,
+        result: Result<(), JsonError>,
+    ) -> Option<Scan> {
         let Err(error) = result else { return Some(scan) };
-        let end = &line[line.len().saturating_sub(END)..];
         let (why, answers) = match error {
             // As its first output: each further line would be as this one.
             JsonError::Encoding if is_utf16(line) => ("UTF-16, and MCP is UTF-8".into(), Answers::Stray),
-            error => (error.to_string(), answered(&scan, line, end)),
+            error => (error.to_string(), answered_alone(&scan, end_of(line))),
         };
         self.junk(generation, line, line.len(), &why, answers);
         None
@@ -241,16 +262,15 @@ impl Shared {
         }
     }
 
-    /// A line over the limit: if it could be seen whose answer it was, that request fails.
+    /// A line over the limit: if it could be seen whose answer it was, that request fails. What is whole of a batch is taken.
     fn overlong(self: &Arc<Self>, generation: u64, line: &Skipped) {
-        let (scan, _) = json::scan(&line.beginning, self.options.limits.json_depth);
-        self.junk(
-            generation,
-            &line.beginning,
-            line.length,
-            line.why,
-            answered(&scan, &line.beginning, &line.end),
-        );
+        let depth = self.options.limits.json_depth;
+        let (scan, _) = json::scan(&line.beginning, depth);
+        if is_batch(&scan) {
+            self.receive_elements(generation, &scan, false);
+        }
+        let answers = answered(&scan, &line.end, depth);
+        self.junk(generation, &line.beginning, line.length, line.why, answers);
     }
 
     /// Notes a line that is no message, and fails the request that it would have answered.
@@ -281,100 +301,14 @@ impl Shared {
     }
 }
 
-/// The call that a line which cannot be taken would have answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answers {
-    /// It does not look like an answer.
-    Nothing,
-    /// This one.
-    Call(u64),
-    /// It is an answer, but its id cannot be read.
-    Unknown,
-    /// It answers nothing that was asked, and so a handshake is over.
-    Stray,
-}
-
-fn answered(scan: &Scan, line: &[u8], end: &[u8]) -> Answers {
-    if has_answers(line, end) {
-        return Answers::Unknown;
-    }
-    if let Some(id) = scan.value(Level::Top, "id").filter(|_| is_answer(scan)) {
-        return match own_id(id) {
-            Some(id) => Answers::Call(id),
-            None if id == b"null" => Answers::Unknown,
-            None => Answers::Stray,
-        };
-    }
-    let has = |name| scan.member(Level::Top, name).is_some();
-    if has("method") || !(has("result") || has("error")) {
-        return Answers::Nothing;
-    }
-    // One SDK writes the id last.
-    id_at_end(end).map_or(Answers::Unknown, Answers::Call)
-}
-
-/// True if a line has the looks of a batch with answers. (Many logs begin their lines with a bracket.)
-fn has_answers(line: &[u8], end: &[u8]) -> bool {
-    let beginning = line[..line.len().min(CHUNK)].trim_ascii_start();
-    let Some(rest) = beginning.strip_prefix(b"[") else { return false };
-    let has = |text: &[u8], quoted: &[u8]| {
-        let mut at = text.windows(quoted.len()).enumerate().filter(|(_, part)| *part == quoted);
-        at.any(|(at, _)| text[at + quoted.len()..].trim_ascii_start().starts_with(b":"))
-    };
-    rest.trim_ascii_start().starts_with(b"{")
-        && (has(rest, b"\"result\"") || has(rest, b"\"error\""))
-        && (has(rest, b"\"jsonrpc\"") || has(end, b"\"jsonrpc\""))
-}
-
-/// The id in a line that ends with `"id":NUMBER}`, or with the number as text.
-fn id_at_end(end: &[u8]) -> Option<u64> {
-    let rest = end.trim_ascii_end().strip_suffix(b"}")?.trim_ascii_end();
-    let written = rest.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'"').count();
-    let (rest, written) = rest.split_at(rest.len() - written);
-    let rest = rest.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end().strip_suffix(b"\"id\"")?;
-    if !matches!(rest.trim_ascii_end().last(), Some(b',' | b'{')) {
-        return None;
-    }
-    own_id(written)
+/// The part of a line in which its id may be the last member.
+fn end_of(line: &[u8]) -> &[u8] {
+    &line[line.len().saturating_sub(END)..]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{has_answers, id_at_end, newline};
-
-    #[test]
-    fn a_batch_of_answers_is_told_from_a_log() {
-        for (line, is_batch) in [
-            (r#"[{"jsonrpc":"2.0","id":1,"result":NaN}]"#, true),
-            (r#" [ {"error" : {}, "id":1, "jsonrpc": "2.0"}"#, true),
-            (r#"[error] {"jsonrpc":"2.0","result":1}"#, false),
-            (r#"[{"level":"error","error":NaN}]"#, false),
-            (r#"[{"jsonrpc":"2.0","method":"error"},"#, false),
-            (r#"{"jsonrpc":"2.0","id":1,"result":NaN}"#, false),
-        ] {
-            assert_eq!(has_answers(line.as_bytes(), b""), is_batch, "{line}");
-        }
-        assert!(has_answers(br#"[{"result":{"#, br#"},"jsonrpc":"2.0","id":1}]"#), "one SDK writes it last");
-    }
-
-    #[test]
-    fn an_id_that_stands_last_is_found() {
-        assert_eq!(id_at_end(b"...}],\"jsonrpc\":\"2.0\",\"id\":17}"), Some(17));
-        assert_eq!(id_at_end(b", \"id\" : 17 } \r"), Some(17));
-        assert_eq!(id_at_end(b",\"id\":\"17\"}"), Some(17));
-        for other in [
-            &b"{\"id\":17}}"[..],
-            b"\"id\":17",
-            b",\"id\":}",
-            b",\"id\":\"17}",
-            b",\"uid\":17}",
-            b"\\\"id\":17}",
-            b",\"id\":99999999999999999999}",
-            b"",
-        ] {
-            assert_eq!(id_at_end(other), None, "{}", String::from_utf8_lossy(other));
-        }
-    }
+    use super::newline;
 
     #[test]
     fn the_first_newline_is_found() {
