@@ -2,15 +2,14 @@
 use crate::{
     cluster::Cluster,
     digest,
-    earlier::{refuse_if_wanted, remove_earlier, wait_until_gone, would_be_accepted},
-    error::{ask, ask_for, is_conflict},
+    earlier::{Tell, refuse_if_wanted, remove_earlier, wait_until_gone, would_be_accepted},
+    error::{ask, ask_for, with_a_way_out},
     labels::{self, SPEC},
     manifest::{Manifest, owner},
     names, observe,
-    pods::pages,
     runtime::KubernetesRuntime,
     settings::Settings,
-    statefulset::{self, FIELD_MANAGER, SetIdentity, changed_labels},
+    statefulset::{self, FIELD_MANAGER, SetIdentity, changed_labels, name_of, the_one},
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, networking::v1::NetworkPolicy};
 use kube::{
@@ -25,8 +24,6 @@ use wharf_sdk::{Error, ErrorCode, Handle, Result, WorkloadSpec, document::Event,
 
 /// The number of names that are tried.
 const NAMES: usize = 5;
-/// So many objects are named in an error.
-const MOST_NAMED: usize = 5;
 /// The label of a namespace with the level of pod security that it enforces.
 const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
 
@@ -42,9 +39,6 @@ impl KubernetesRuntime {
         make(cluster, manifest, &self.settings, turn, &tell).await
     }
 }
-
-/// Shows the progress of a deployment to people.
-pub(crate) type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 /// The same for a manifest, while nobody else has the turn.
 pub(crate) async fn make(
@@ -96,29 +90,6 @@ pub(crate) async fn make(
         set["metadata"]["uid"] = earlier.metadata.uid.clone().into();
     }
     Making { cluster, manifest, name, set, is_new }.begin(turn).await
-}
-
-/// The StatefulSet of a workload, found by its labels. None if there is none; several are an error that names them.
-pub(crate) async fn the_one(cluster: &Cluster, host_id: &str, uid: &str) -> Result<Option<StatefulSet>> {
-    let (sets, selector) = (cluster.statefulsets(), labels::of_workload(host_id, uid));
-    let found = pages(|params| {
-        let (sets, params) = (sets.clone(), params.labels(&selector));
-        async move { ask("the objects of the workload cannot be looked for", sets.list(&params)).await }
-    });
-    let mut found = found.await?;
-    found.retain(|set| labels::owner(&set.metadata) == Some((host_id, uid)));
-    match found.len() {
-        0 | 1 => Ok(found.pop()),
-        count => {
-            let names = found.iter().filter_map(|set| set.metadata.name.as_deref()).take(MOST_NAMED);
-            let names: Vec<&str> = names.collect();
-            Err(Error::precondition(format!(
-                "{count} StatefulSets carry the uid of this workload, and nobody chooses one: {}; remove those that are not \
-                 wanted",
-                names.join(", ")
-            )))
-        }
-    }
 }
 
 /// The StatefulSet with this name. If somebody takes a free name meanwhile, the cluster refuses ours, since the selector of a
@@ -282,16 +253,4 @@ where
 /// that nothing was made.
 fn with_remains(error: &Error, name: &str, left: &Error) -> Error {
     Error::unavailable(format!("{}; statefulset/{name} stays: {}", error.message, left.message))
-}
-
-pub(crate) fn name_of(object: &Value) -> &str {
-    object["metadata"]["name"].as_str().unwrap_or_default()
-}
-
-pub(crate) fn with_a_way_out(mut error: Error) -> Error {
-    // There are conflicts without another manager: the object is another one by now.
-    if is_conflict(&error) && error.message.contains("conflict with ") {
-        error.message.push_str("; give those fields back, or remove the workload and create it anew");
-    }
-    error
 }

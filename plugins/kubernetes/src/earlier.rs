@@ -2,12 +2,11 @@
 //! nothing is removed before the cluster has said that it would take what comes after it.
 use crate::{
     cluster::Cluster,
-    deploy::{Tell, name_of, with_a_way_out},
-    error::{ask, ask_for, is_conflict},
+    error::{ask, ask_for, is_conflict, with_a_way_out},
     labels,
     observe::{belongs, wanted},
     pods,
-    statefulset::{self, FIELD_MANAGER, SetIdentity},
+    statefulset::{self, FIELD_MANAGER, SetIdentity, name_of},
     stop::{is_unmade, place},
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
@@ -23,6 +22,9 @@ use wharf_sdk::{Error, ErrorCode, Result, WorkloadSpec};
 const ATTEMPTS: usize = 5;
 /// After this time, what is waited for is told.
 const QUIET: Duration = Duration::from_secs(5);
+
+/// Shows the progress of a deployment to people.
+pub(crate) type Tell<'a> = &'a (dyn Fn(String) + Send + Sync);
 
 /// Refuses one that is to run.
 pub(crate) fn refuse_if_wanted(set: &StatefulSet) -> Result<()> {

@@ -73,6 +73,20 @@ pub(crate) fn is_conflict(error: &Error) -> bool {
     error.code == ErrorCode::FailedPrecondition
 }
 
+/// The error for a workload whose StatefulSet is gone.
+pub(crate) fn gone() -> Error {
+    Error::not_found("the cluster has no StatefulSet of this workload any more")
+}
+
+/// The same error with what a person can do about fields that another manager has taken over.
+pub(crate) fn with_a_way_out(mut error: Error) -> Error {
+    // There are conflicts without another manager: the object is another one by now.
+    if is_conflict(&error) && error.message.contains("conflict with ") {
+        error.message.push_str("; give those fields back, or remove the workload and create it anew");
+    }
+    error
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

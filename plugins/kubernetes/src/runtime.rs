@@ -6,7 +6,7 @@ use crate::{
     connection::Connection,
     dial,
     endpoint::Endpoint,
-    error::ask_for,
+    error::{ask_for, gone},
     find::{Found, Surroundings},
     handle::HandleData,
     health, labels,
@@ -36,11 +36,6 @@ pub(crate) struct KubernetesRuntime {
     pub(crate) attachments: Attachments,
     pub(crate) begun: Begun,
     found: Found<Connection>,
-}
-
-/// The error for a workload whose StatefulSet is gone.
-pub(crate) fn gone() -> Error {
-    Error::not_found("the cluster has no StatefulSet of this workload any more")
 }
 
 impl KubernetesRuntime {

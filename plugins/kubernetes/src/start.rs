@@ -42,7 +42,7 @@ impl KubernetesRuntime {
             tokio::try_join!(self.find(&cluster, handle), cluster.instance(), async {
                 Ok(events::refusals_until_now(&cluster, &object_uid).await)
             },)?;
-        let set = set.ok_or_else(crate::runtime::gone)?;
+        let set = set.ok_or_else(crate::error::gone)?;
         if set.metadata.deletion_timestamp.is_some() {
             return Err(Error::precondition("the workload is being removed"));
         }

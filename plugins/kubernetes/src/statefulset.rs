@@ -1,12 +1,12 @@
-//! Requests about one StatefulSet that was seen before. Each request carries the uid that the cluster gave it, so that it
-//! fails if another StatefulSet has the name by now. Called by start, stop and removal of a workload, and while its end is waited for.
+//! Finds the StatefulSet of a workload, and makes requests about one that was seen before: each carries the uid that the cluster
+//! gave it, so that it fails if another StatefulSet has the name by now. Called for whatever concerns one workload.
 use crate::{
     cluster::Cluster,
     error::{ask, ask_for, is_conflict, operation},
     handle::HandleData,
     labels,
     observe::is_to_run,
-    pods::PAUSE,
+    pods::{PAUSE, pages},
 };
 use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -14,10 +14,14 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, Preconditions},
     runtime::watcher::{Error as WatchError, watch_object},
 };
+use serde_json::Value;
 use wharf_sdk::{Error, ErrorCode, Handle, Result};
 
 /// The owner of the fields that wharf applies, as the cluster records it.
 pub(crate) const FIELD_MANAGER: &str = "wharf";
+
+/// So many objects are named in an error.
+const MOST_NAMED: usize = 5;
 
 /// The identity of a StatefulSet: another one of the same name has another uid.
 #[derive(Clone, Debug)]
@@ -32,6 +36,34 @@ impl SetIdentity {
         let (name, object_uid) = (set.metadata.name.clone(), set.metadata.uid.clone());
         Self { name: name.unwrap_or_default(), object_uid: object_uid.unwrap_or_default() }
     }
+}
+
+/// The StatefulSet of a workload, found by its labels. None if there is none; several are an error that names them.
+pub(crate) async fn the_one(cluster: &Cluster, host_id: &str, uid: &str) -> Result<Option<StatefulSet>> {
+    let (sets, selector) = (cluster.statefulsets(), labels::of_workload(host_id, uid));
+    let found = pages(|params| {
+        let (sets, params) = (sets.clone(), params.labels(&selector));
+        async move { ask("the objects of the workload cannot be looked for", sets.list(&params)).await }
+    });
+    let mut found = found.await?;
+    found.retain(|set| labels::owner(&set.metadata) == Some((host_id, uid)));
+    match found.len() {
+        0 | 1 => Ok(found.pop()),
+        count => {
+            let names = found.iter().filter_map(|set| set.metadata.name.as_deref()).take(MOST_NAMED);
+            let names: Vec<&str> = names.collect();
+            Err(Error::precondition(format!(
+                "{count} StatefulSets carry the uid of this workload, and nobody chooses one: {}; remove those that are not \
+                 wanted",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+/// The name of an object that is to be applied.
+pub(crate) fn name_of(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
 /// The StatefulSet of a handle. None: it is gone, or another one has its name.

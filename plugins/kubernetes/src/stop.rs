@@ -152,10 +152,10 @@ async fn gone(
             biased;
             change = watch.next_patiently() => change?,
             () = tokio::time::sleep_until(until_lost), if lost.is_some() => {
-                return Err(lost.map_or_else(crate::runtime::gone, unanswered));
+                return Err(lost.map_or_else(crate::error::gone, unanswered));
             }
             () = tokio::time::sleep_until(until_stuck), if kept.is_some() => {
-                return Err(kept.map_or_else(crate::runtime::gone, not_let_go));
+                return Err(kept.map_or_else(crate::error::gone, not_let_go));
             }
             () = tokio::time::sleep_until(until), if left.iter().all(is_unmade) => {
                 return Ok((ended, Left::Unmade));

@@ -1,12 +1,11 @@
 //! Waits for the end of a workload's container, by watching its pods; where there is none, its StatefulSet, too.
 use crate::{
     cluster::Cluster,
-    deploy::the_one,
+    error::gone,
     labels,
     observe::{belongs, is_to_run, recorded_exit, wanted},
     pods::{PodWatch, container, end, exit, is_lost, last_end, runs},
-    runtime::gone,
-    statefulset::{SetIdentity, of_handle, wait_until_unwanted},
+    statefulset::{SetIdentity, of_handle, the_one, wait_until_unwanted},
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use wharf_sdk::{Error, Exit, Handle, Result};

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::budget::Account;
 use crate::protocol::message::Id;
 use crate::protocol::options::Limits;
-use crate::stdio::event_log::shed::{SMALL_ANSWER, not_kept};
+use crate::stdio::event_log::stand_in::{SMALL_ANSWER, not_kept};
 
 /// Number of a stream, unique in the proxy: another session's event id is found nowhere.
 pub(crate) type StreamNo = u64;
@@ -367,5 +367,6 @@ impl Stream {
 }
 
 pub(crate) mod shed;
+pub(crate) mod stand_in;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use crate::stdio::broker::State;
 use crate::stdio::call::{Answer, Call};
 use crate::stdio::delivery::Delivery;
 use crate::stdio::event_log::Stream;
-use crate::stdio::event_log::shed::no_memory;
+use crate::stdio::event_log::stand_in::no_memory;
 use crate::stdio::session::SessionId;
 use crate::stdio::shared::Shared;
 use crate::stdio::undelivered::Reason;
