@@ -117,8 +117,12 @@ fn without_its_labels(set: StatefulSet, spec: &WorkloadSpec) -> Result<Option<St
 /// A name that no StatefulSet has, where the usual one is taken.
 async fn another_name(cluster: &Cluster, spec: &WorkloadSpec) -> Result<String> {
     for name in (2..=NAMES).map(|attempt| names::another(spec, attempt)) {
-        if of_name(cluster, &name).await?.is_none() {
-            return Ok(name);
+        match of_name(cluster, &name).await? {
+            None => return Ok(name),
+            Some(set) if labels::selects(&set, &spec.host_id, &spec.uid) => {
+                return Err(changed_labels(&name));
+            }
+            Some(_) => {}
         }
     }
     Err(Error::new(ErrorCode::AlreadyExists, format!("all names like '{}' are taken", names::of(spec))))

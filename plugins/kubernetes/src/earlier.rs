@@ -11,7 +11,7 @@ use crate::{
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{
-    api::{Patch, PatchParams},
+    api::{Patch, PatchParams, PostParams},
     core::Status,
 };
 use serde_json::Value;
@@ -44,6 +44,7 @@ pub(crate) fn refuse_if_wanted(set: &StatefulSet) -> Result<()> {
 /// # Errors
 /// It would be refused.
 pub(crate) async fn would_be_accepted(cluster: &Cluster, set: &Value, earlier: &StatefulSet) -> Result<()> {
+    would_be_made(cluster, set).await?;
     let mut onto = set.clone();
     onto["metadata"]["uid"] = earlier.metadata.uid.clone().into();
     let (sets, params) = (cluster.statefulsets(), PatchParams::apply(FIELD_MANAGER).dry_run());
@@ -57,15 +58,33 @@ pub(crate) async fn would_be_accepted(cluster: &Cluster, set: &Value, earlier: &
     ask("the StatefulSet cannot be made", tried).await.map_err(with_a_way_out)
 }
 
+/// Whether the cluster would let this StatefulSet be made: what comes after the removal is a creation, with other rights and other
+/// webhooks than a change. That the name is taken is told last, so then nothing else stands in the way.
+async fn would_be_made(cluster: &Cluster, set: &Value) -> Result<()> {
+    let new = serde_json::from_value(set.clone());
+    let new: StatefulSet = new.map_err(|error| Error::internal(error.to_string()))?;
+    let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
+    let made = ask("the StatefulSet cannot be made", cluster.statefulsets().create(&params, &new)).await;
+    // The quota counts the earlier one still.
+    let says_nothing = |error: &Error| {
+        error.code == ErrorCode::AlreadyExists
+            || error.message.contains("exceeded quota")
+            || error.message.contains("does not support dry run")
+    };
+    match made {
+        Err(error) if !says_nothing(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a refusal is only about a change of what there is: some fields cannot be changed, and the earlier one is removed. Or
 /// a webhook does not take part in trials, so that nothing can be known beforehand.
 fn says_nothing_of_a_new_one(status: &Status) -> bool {
     const UNPROCESSABLE: u16 = 422;
     let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
-    let is_about_change = |message: &str| {
-        message.contains("updates to statefulset spec for fields other than")
-            || message.contains("field is immutable")
-    };
+    // Not `field is immutable`: that is told of the uid, where another object has the name by now.
+    let is_about_change =
+        |message: &str| message.contains("updates to statefulset spec for fields other than");
     let is_change = status.code == UNPROCESSABLE
         && !causes.is_empty()
         && causes.iter().all(|cause| is_about_change(&cause.message));

@@ -136,8 +136,11 @@ impl Helper {
 
 impl Held {
     fn of(credentials: Credentials, before: Option<&Self>) -> Result<Self, String> {
-        let is_same = before.is_some_and(|before| before.credentials.token == credentials.token);
-        Ok(Self { ends: credentials.ends()?, credentials, is_same })
+        let ends = credentials.ends()?;
+        let has_run_out = ends.is_some_and(|ends| ends <= Timestamp::now());
+        let is_same =
+            before.is_some_and(|before| has_run_out || before.credentials.token == credentials.token);
+        Ok(Self { ends, credentials, is_same })
     }
 
     fn has_ended(&self, now: Timestamp) -> bool {
@@ -348,10 +351,9 @@ mod tests {
         }
         assert_eq!(count(&runs), 1, "it was run a moment ago");
         // As if that had been long ago.
-        let held = helper.credentials.held();
-        let helper = Helper { credentials: Renewal::of(None, String::new), ..helper };
-        drop(helper.credentials.get(|_, _| false, |_| async { held.ok_or_else(String::new) }).await);
+        helper.credentials.age(EARLY_PAUSE);
         assert_eq!(authorization(&helper).await, "Bearer t");
+        assert_eq!(count(&runs), 2, "it was run, and has failed");
     }
 
     #[tokio::test]

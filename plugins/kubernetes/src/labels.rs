@@ -2,7 +2,7 @@
 use k8s_openapi::{api::apps::v1::StatefulSet, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use wharf_sdk::{Error, Result, WorkloadSpec};
+use wharf_sdk::{Error, ListQuery, Result, WorkloadSpec};
 
 /// Keys that begin with this are reserved for wharf.
 const OWN: &str = "wharf.";
@@ -111,11 +111,27 @@ pub(crate) fn owner(metadata: &ObjectMeta) -> Option<(&str, &str)> {
 
 /// Whether the pods of a StatefulSet are those of this workload. Nobody can change that: a cluster refuses another selector.
 pub(crate) fn selects(set: &StatefulSet, host_id: &str, uid: &str) -> bool {
-    let selected = set.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
-    let has = |key: &str, whole: &str| {
-        selected.and_then(|labels| labels.get(key)).is_some_and(|label| *label == value(whole))
-    };
-    has(HOST_ID, host_id) && has(UID, uid)
+    selected(set, host_id).is_some_and(|selected| selected == value(uid))
+}
+
+/// The same, or they are nobody's of this host.
+pub(crate) fn selects_or_nobody(set: &StatefulSet, host_id: &str, uid: &str) -> bool {
+    selected(set, host_id).is_none_or(|selected| selected == value(uid))
+}
+
+/// The uid in the selector of a StatefulSet of this host, as a label has it.
+pub(crate) fn selected<'a>(set: &'a StatefulSet, host_id: &str) -> Option<&'a str> {
+    let selector = set.spec.as_ref()?.selector.match_labels.as_ref()?;
+    let uid = selector.get(UID)?;
+    (*selector.get(HOST_ID)? == value(host_id)).then_some(uid.as_str())
+}
+
+/// Whether the labels alone are of this host, and of a uid that was asked for or of none.
+pub(crate) fn may_be_one_of(metadata: &ObjectMeta, host_id: &str, query: &ListQuery) -> bool {
+    let label = |key: &str| metadata.labels.as_ref().and_then(|labels| labels.get(key));
+    let is_asked_for =
+        |label: &String| query.uids.as_ref().is_none_or(|uids| uids.iter().any(|uid| *label == value(uid)));
+    label(HOST_ID).is_some_and(|label| *label == value(host_id)) && label(UID).is_none_or(is_asked_for)
 }
 
 /// A text as the value of a label: unchanged, or a digest if a label cannot hold it.

@@ -1,8 +1,13 @@
 //! Lists the workloads of a host in a namespace.
 //!
-//! There are two requests: for the StatefulSets with the host's label, and for their pods, whose state decides what
-//! runs; and a third one where a workload that was asked for is not among them. One of the objects proves which cluster answered ([`identity`]); without such an object, the cluster is asked for
-//! its instance, in the place of the pods or beside them.
+//! There are two requests: for the StatefulSets of the namespace, and for the pods of those that are the host's, whose state
+//! decides what runs. One workload is asked for by its labels, and by that request alone only where it is not found so. One of the
+//! objects proves which cluster answered ([`identity`]); without such an object, the cluster is asked for its instance, in the
+//! place of the pods or beside them.
+//!
+//! Situation: somebody has taken a label or an annotation of a StatefulSet away, so that no listing by labels has it, and its pod
+//! runs on. Conclusion: before a workload counts as gone, all StatefulSets of the namespace are looked through for its selector,
+//! which nobody can change.
 //!
 //! Situation: another cluster takes over the address, and a connection to the former one is still open. Of two requests that
 //! are made at the same time, one goes over that connection, and the other one over a new connection. Conclusion: the
@@ -13,38 +18,22 @@ use crate::{
     identity, labels, observe,
     pods::{self, pages},
 };
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use std::collections::BTreeSet;
 use wharf_sdk::{ListQuery, Listing, Observation, Result};
 
-/// The listing. An object with the host's label and without a readable owner makes it incomplete.
+/// The listing. An object of the host of which nobody can say whose it is makes it incomplete.
 pub(crate) async fn listing(cluster: &Cluster, host_id: &str, query: &ListQuery) -> Result<Listing> {
-    // A selector for one of several uids would not work with digests; so several are picked from a list of all.
-    let one = query.uids.as_ref().filter(|uids| uids.len() == 1).and_then(BTreeSet::first);
-    let selector = match one {
-        Some(uid) => labels::of_workload(host_id, uid),
-        None => labels::of_host(host_id),
-    };
-    let sets = cluster.statefulsets();
-    let sets: Vec<StatefulSet> = pages(|params| {
-        let (sets, params) = (sets.clone(), params.labels(&selector));
-        async move { ask("the workloads cannot be listed", sets.list(&params)).await }
-    })
-    .await?;
-    // The label may be a digest, which another host's id could share.
-    let may_be_meant = |set: &StatefulSet| may_be_ours(host_id, set) && may_be_asked_for(query, set);
-    let mut sets: Vec<StatefulSet> = sets.into_iter().filter(may_be_meant).collect();
-    let by_selector = without_their_labels(cluster, host_id, query, &sets).await?;
-    let of_nobody = |(_, set): &(String, StatefulSet)| labels::owner(&set.metadata).is_none();
-    let (changed, disputed): (Vec<_>, Vec<_>) = by_selector.into_iter().partition(of_nobody);
-    sets.retain(|set| !changed.iter().any(|(_, changed)| changed.metadata.uid == set.metadata.uid));
+    let sets = statefulsets(cluster, host_id, query).await?;
+    let of_host = |set: &StatefulSet| !matches!(whose(set, host_id, query), Whose::AnotherOnes);
+    let sets: Vec<StatefulSet> = sets.into_iter().filter(of_host).collect();
     // For a caller that only reads, the proof in an object is enough.
     let proven = sets.iter().find_map(|set| identity::proven(&set.metadata));
     let proven = proven.filter(|proven| query.presumed_instance.as_ref() == Some(proven));
     let pods = async {
-        match sets.is_empty() && changed.is_empty() {
+        match sets.is_empty() {
             true => Ok(Vec::new()),
-            false => pods::list(cluster, &selector).await,
+            false => pods::list(cluster, &selector(host_id, query)).await,
         }
     };
     let instance = async {
@@ -54,55 +43,76 @@ pub(crate) async fn listing(cluster: &Cluster, host_id: &str, query: &ListQuery)
         }
     };
     let (pods, instance) = tokio::try_join!(pods, instance)?;
-    let owned = |set: &StatefulSet| labels::owner(&set.metadata).map(|owner| observed(set, owner, &pods));
-    let mut seen: Vec<Observation> = sets.iter().filter_map(owned).collect();
-    // What is one workload's by its selector and another one's by its labels is neither there nor gone.
-    let complete = seen.len() == sets.len() && disputed.is_empty();
-    let of_selector = |(uid, set): &(String, StatefulSet)| observed(set, (host_id, uid), &pods);
-    seen.extend(changed.iter().map(of_selector));
-    Ok(Listing { complete, instance, workloads: seen })
+    let observed = |set: &StatefulSet| match whose(set, host_id, query) {
+        Whose::Ours(uid) => {
+            Some(observe::of(set, (host_id, uid), pods.iter().filter(|pod| observe::belongs(pod, set))))
+        }
+        Whose::Disputed | Whose::AnotherOnes => None,
+    };
+    let workloads: Vec<Observation> = sets.iter().filter_map(observed).collect();
+    Ok(Listing { complete: workloads.len() == sets.len(), instance, workloads })
 }
 
-/// The workloads that were asked for and are not among these, whose StatefulSet is there all the same: by uid.
-///
-/// Situation: somebody has taken a label of a StatefulSet away, so that no listing by labels has it, and its pod runs on.
-/// Conclusion: before a workload counts as gone, all StatefulSets of the namespace are looked through for its selector,
-/// which nobody can change.
-async fn without_their_labels(
-    cluster: &Cluster,
-    host_id: &str,
-    query: &ListQuery,
-    found: &[StatefulSet],
-) -> Result<Vec<(String, StatefulSet)>> {
-    let is_found = |uid: &str| {
-        found.iter().any(|set| labels::owner(&set.metadata).is_some_and(|(_, owner)| owner == uid))
-    };
-    let missed: Vec<&String> = query.uids.iter().flatten().filter(|uid| !is_found(uid)).collect();
-    if missed.is_empty() {
-        return Ok(Vec::new());
+/// The labels of what is asked for. A selector for one of several uids would not work with digests; so several are picked from a
+/// list of all.
+fn selector(host_id: &str, query: &ListQuery) -> String {
+    match only_one(query) {
+        Some(uid) => labels::of_workload(host_id, uid),
+        None => labels::of_host(host_id),
     }
-    let sets = cluster.statefulsets();
-    let all: Vec<StatefulSet> = pages(|params| {
-        let sets = sets.clone();
-        async move { ask("the workloads cannot be listed", sets.list(&params)).await }
-    })
-    .await?;
-    let of_which = |set: StatefulSet| {
-        let uid = missed.iter().find(|uid| labels::selects(&set, host_id, uid))?;
-        Some(((*uid).clone(), set))
+}
+
+fn only_one(query: &ListQuery) -> Option<&String> {
+    query.uids.as_ref().filter(|uids| uids.len() == 1).and_then(BTreeSet::first)
+}
+
+/// The StatefulSets among which is what was asked for, if it is there.
+async fn statefulsets(cluster: &Cluster, host_id: &str, query: &ListQuery) -> Result<Vec<StatefulSet>> {
+    let of = async |selector: &str| {
+        let sets = cluster.statefulsets();
+        pages(|params| {
+            let (sets, params) = (sets.clone(), params.labels(selector));
+            async move { ask("the workloads cannot be listed", sets.list(&params)).await }
+        })
+        .await
     };
-    Ok(all.into_iter().filter_map(of_which).collect())
+    if let Some(uid) = only_one(query) {
+        let labelled: Vec<StatefulSet> = of(&labels::of_workload(host_id, uid)).await?;
+        let is_it = |set: &StatefulSet| labels::owner(&set.metadata) == Some((host_id, uid));
+        if labelled.iter().any(is_it) {
+            return Ok(labelled);
+        }
+    }
+    of("").await
 }
 
-fn may_be_ours(host_id: &str, set: &StatefulSet) -> bool {
-    labels::owner(&set.metadata).is_none_or(|(owner, _)| owner == host_id)
+/// Whose a StatefulSet is, as far as one query is concerned.
+enum Whose<'a> {
+    /// The host's, with this uid, which was asked for.
+    Ours(&'a str),
+    /// It has something of what was asked for, and says two things or too little: it is neither there nor gone.
+    Disputed,
+    /// Another host's, somebody else's, or not asked for.
+    AnotherOnes,
 }
 
-/// True unless its annotations say that it belongs to a workload that was not asked for.
-fn may_be_asked_for(query: &ListQuery, set: &StatefulSet) -> bool {
-    labels::owner(&set.metadata).is_none_or(|(_, uid)| query.asks_for(uid))
-}
-
-fn observed(set: &StatefulSet, owner: (&str, &str), pods: &[Pod]) -> Observation {
-    observe::of(set, owner, pods.iter().filter(|pod| observe::belongs(pod, set)))
+fn whose<'a>(set: &'a StatefulSet, host_id: &str, query: &ListQuery) -> Whose<'a> {
+    let ours_if = |is_asked_for: bool, uid: &'a str| match is_asked_for {
+        true => Whose::Ours(uid),
+        false => Whose::AnotherOnes,
+    };
+    let disputed_if = |is_asked_for: bool| match is_asked_for {
+        true => Whose::Disputed,
+        false => Whose::AnotherOnes,
+    };
+    // The labels may be digests, which another host's id could share.
+    match (labels::owner(&set.metadata), labels::selected(set, host_id)) {
+        (Some((host, uid)), _) if host == host_id && labels::selects_or_nobody(set, host_id, uid) => {
+            ours_if(query.asks_for(uid), uid)
+        }
+        (Some((_, uid)), Some(selected)) => disputed_if(query.asks_for(uid) || query.asks_for(selected)),
+        (Some(_), None) => Whose::AnotherOnes,
+        (None, Some(uid)) => ours_if(query.asks_for(uid), uid),
+        (None, None) => disputed_if(labels::may_be_one_of(&set.metadata, host_id, query)),
+    }
 }

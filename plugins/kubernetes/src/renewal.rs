@@ -53,6 +53,13 @@ where
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As if the last making had ended so much earlier.
+    #[cfg(test)]
+    pub(crate) fn age(&self, by: Duration) {
+        let mut state = self.state();
+        state.made = state.made.and_then(|made| made.checked_sub(by));
+    }
+
     /// What was made last.
     pub(crate) fn held(&self) -> Option<T> {
         self.state().held.clone()

@@ -57,7 +57,8 @@ pub(crate) async fn end_pods(
 ) -> Result<Left> {
     match end_present(cluster, set, owner, timeout_ms).await {
         Err(error)
-            if (error.code == ErrorCode::NotFound || is_conflict(&error))
+            // A change with a uid is invalid where another StatefulSet has the name by now.
+            if (matches!(error.code, ErrorCode::NotFound | ErrorCode::InvalidArgument) || is_conflict(&error))
                 && !is_there(cluster, &SetIdentity::of(set)).await? =>
         {
             Ok(Left::Nothing)

@@ -65,6 +65,10 @@ impl State {
         for stream in session.streams.values_mut() {
             stream.wake();
         }
+        // What is stuck on its way would stay charged, and no session would be left to lose it.
+        for (_, connection) in session.deliveries.drain() {
+            connection.cancel();
+        }
         if let Some(over) = self.over.as_ref().filter(|_| self.sessions.is_empty()) {
             over.cancel();
         }
@@ -75,8 +79,11 @@ impl State {
     fn give_up_subscribing(&mut self, session: &Session) {
         for upstream_id in session.calls.values() {
             let Some(Pending::Client(call)) = self.pending.get_mut(upstream_id) else { continue };
-            let uri = call.subscribes.take();
-            self.subscriptions.failed(uri.as_deref());
+            let Some(uri) = call.subscribes.take() else { continue };
+            // A server that has heard of it may have subscribed, whatever it makes of the cancellation.
+            if self.subscriptions.failed(Some(&uri)) {
+                self.unsubscribe_upstream(&uri);
+            }
         }
     }
 

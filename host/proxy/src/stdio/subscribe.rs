@@ -45,13 +45,12 @@ impl Subscriptions {
         self.forget_unused(uri)
     }
 
-    /// The server refused, or the request was given up.
-    pub(crate) fn failed(&mut self, uri: Option<&str>) {
-        let Some(uri) = uri else { return };
-        if let Some(subscription) = self.by_uri.get_mut(uri) {
-            subscription.asking = subscription.asking.saturating_sub(1);
-            self.forget_unused(uri);
-        }
+    /// The server refused, or the request was given up. True if nobody is left who has or wants the subscription.
+    pub(crate) fn failed(&mut self, uri: Option<&str>) -> bool {
+        let Some(uri) = uri else { return false };
+        let Some(subscription) = self.by_uri.get_mut(uri) else { return false };
+        subscription.asking = subscription.asking.saturating_sub(1);
+        self.forget_unused(uri)
     }
 
     /// A session leaves. True if it was the last (or nobody was subscribed): then the server must be told so.

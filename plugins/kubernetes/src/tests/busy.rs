@@ -120,9 +120,10 @@ async fn a_pause_that_an_api_server_asks_for_leaves_time_for_another_attempt() {
 #[tokio::test]
 async fn the_error_of_an_api_server_that_asks_for_pauses_until_the_end_says_what_it_answered() {
     let server = Server::start(|_, _| too_many(60)).await;
+    let is_told = std::cell::Cell::new(false);
     let time_goes_by = async {
         for asked in 1..=3 {
-            while server.requests().len() < asked {
+            while server.requests().len() < asked && !is_told.get() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -131,7 +132,12 @@ async fn the_error_of_an_api_server_that_asks_for_pauses_until_the_end_says_what
             tokio::time::resume();
         }
     };
-    let (told, ()) = tokio::join!(server.cluster.instance(), time_goes_by);
+    let instance = async {
+        let told = server.cluster.instance().await;
+        is_told.set(true);
+        told
+    };
+    let (told, ()) = tokio::join!(instance, time_goes_by);
     let error = told.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
     assert!(error.message.contains("429 Too Many Requests"), "{error}");

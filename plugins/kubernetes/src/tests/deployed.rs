@@ -48,6 +48,13 @@ fn changes(server: &Server) -> Vec<String> {
     told.map(|parts| format!("{} {}", parts[0], parts[1].rsplit('/').nth(1).unwrap_or_default())).collect()
 }
 
+/// The answer to an attempt to make what is there.
+fn is_there() -> String {
+    let said = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "AlreadyExists", "code": 409,
+        "message": "already exists", "metadata": {} });
+    answer("409 Conflict", "", &said.to_string())
+}
+
 /// A cluster that has this StatefulSet until it is deleted, and makes what is applied.
 async fn with(earlier: Value) -> Server {
     let is_gone = AtomicBool::new(false);
@@ -56,6 +63,7 @@ async fn with(earlier: Value) -> Server {
             is_gone.store(true, Ordering::Relaxed);
             ok(&earlier)
         }
+        line if line.starts_with("POST") => is_there(),
         line if line.starts_with("PATCH") => ok(&set("s-2", "new")),
         line if line.contains("/pods?") => list("PodList", &[], ""),
         line if line.contains("/statefulsets?") && is_gone.load(Ordering::Relaxed) => {
@@ -79,15 +87,16 @@ async fn what_was_made_of_another_specification_is_removed_and_made_anew() {
     let beside = ["PATCH networkpolicies", "PATCH secrets"];
     assert_eq!(changes, [&["DELETE statefulsets", "PATCH statefulsets"][..], &beside].concat());
     let requests = server.requests();
-    let position = |part: &str| requests.iter().position(|line| line.contains(part));
+    let position = |part: &str| requests.iter().rposition(|line| line.contains(part));
     assert!(position("dryRun=All") < position("DELETE "), "{requests:?}");
 }
 
-/// A cluster that has a StatefulSet of another specification, and answers an attempt to change it so.
-async fn with_a_verdict(status: u16, said: Value) -> Server {
+/// A cluster that has a StatefulSet of another specification, and answers an attempt to change it so; or to make one, too.
+async fn with_a_verdict(of_making: bool, status: u16, said: Value) -> Server {
     let earlier = set("s-1", "another");
     let said = answer(&format!("{status} x"), "", &said.to_string());
     Server::start(move |_, line| match line {
+        line if line.starts_with("POST") && !of_making => is_there(),
         line if line.contains("dryRun=") => said.clone(),
         line if line.starts_with("PATCH") || line.starts_with("DELETE") => ok(&set("s-2", "new")),
         line if line.contains("/pods?") => list("PodList", &[], ""),
@@ -116,11 +125,13 @@ async fn what_was_made_of_another_specification_stays_where_the_new_one_would_be
         (403, "Forbidden", "admission webhook \"x\" denied the request", ErrorCode::PermissionDenied),
         (422, "Invalid", "StatefulSet.apps is invalid: spec.template", ErrorCode::InvalidArgument),
     ] {
-        let server = with_a_verdict(code, status(code, reason, message)).await;
-        let error = make(&server).await.unwrap_err();
-        assert_eq!(error.code, wanted, "{error}");
-        assert!(error.message.contains(message), "{error}");
-        assert_eq!(changes(&server), Vec::<String>::new(), "what there was stays");
+        for of_making in [false, true] {
+            let server = with_a_verdict(of_making, code, status(code, reason, message)).await;
+            let error = make(&server).await.unwrap_err();
+            assert_eq!(error.code, wanted, "{error}");
+            assert!(error.message.contains(message), "{error}");
+            assert_eq!(changes(&server), Vec::<String>::new(), "what there was stays");
+        }
     }
 }
 
@@ -129,7 +140,7 @@ async fn fields_that_cannot_be_changed_do_not_keep_a_new_statefulset_from_being_
     let why = "Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden";
     let said = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422,
         "message": why, "metadata": {}, "details": { "name": NAME, "causes": [{ "message": why, "field": "spec" }] } });
-    let server = with_a_verdict(422, said).await;
+    let server = with_a_verdict(false, 422, said).await;
     make(&server).await.unwrap();
     assert_eq!(changes(&server)[..2], ["DELETE statefulsets", "PATCH statefulsets"]);
 }

@@ -67,7 +67,7 @@ fn handle() -> Handle {
 
 #[tokio::test]
 async fn a_workload_without_its_labels_is_found_shown_and_stopped() {
-    for owner in [json!({}), json!({ labels::HOST_ID: "h" })] {
+    for owner in [json!({}), json!({ labels::HOST_ID: "h" }), json!({ labels::UID: "u" })] {
         let server = with(set(&owner)).await;
         let found = of_handle(&server.cluster, "h", &handle()).await.unwrap().expect("it is there");
         let seen = observe(&server.cluster, "h", &handle()).await.unwrap();
@@ -75,8 +75,10 @@ async fn a_workload_without_its_labels_is_found_shown_and_stopped() {
             (seen.state, seen.uid.as_str(), seen.host_id.as_str()),
             (WorkloadState::Running, "u", "h")
         );
-        let listing = listing(&server.cluster, "h", &ListQuery::one("u")).await.unwrap();
-        assert_eq!((listing.complete, listing.workloads), (true, vec![seen]));
+        for query in [ListQuery::one("u"), ListQuery::ALL] {
+            let listing = listing(&server.cluster, "h", &query).await.unwrap();
+            assert_eq!((listing.complete, listing.workloads), (true, vec![seen.clone()]), "{query:?}");
+        }
         let stopped = stop::end_pods(&server.cluster, &found, ("h", "u"), 0).await.unwrap();
         assert_eq!(stopped, Left::Nothing);
         for verb in ["PATCH", "DELETE"] {
@@ -92,6 +94,8 @@ async fn a_workload_whose_labels_name_another_one_is_neither_gone_nor_touched() 
     assert_eq!(error.code, ErrorCode::FailedPrecondition, "{error}");
     assert!(error.message.contains("the labels of statefulset/time-0af3 were changed"), "{error}");
     assert_eq!(server.requests().len(), 1, "{:?}", server.requests());
-    let listing = listing(&server.cluster, "h", &ListQuery::one("u")).await.unwrap();
-    assert_eq!((listing.complete, listing.workloads), (false, Vec::new()), "that is no evidence");
+    for query in [ListQuery::one("u"), ListQuery::ALL] {
+        let listing = listing(&server.cluster, "h", &query).await.unwrap();
+        assert_eq!((listing.complete, listing.workloads), (false, Vec::new()), "that is no evidence");
+    }
 }

@@ -77,7 +77,8 @@ async fn serve_at(
     let address = listener.local_addr().unwrap();
     let answers: Arc<Answers> = Arc::new(answers);
     tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
+        loop {
+            let (client, _) = listener.accept().await.expect("a connection");
             tokio::spawn(serve(client, heard.clone(), Arc::clone(&answers)));
         }
     });

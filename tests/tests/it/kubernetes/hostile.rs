@@ -66,7 +66,7 @@ fn a_workload_whose_labels_were_taken_away_is_still_shown_stopped_and_removed() 
     let namespace = cluster.namespace("unlabelled");
     let host = host(&cluster, &namespace);
     let url = run(&host, &cluster, "in-pod", &[]);
-    namespace.kubectl(&["label", "statefulsets", "--all", "wharf.uid-"]);
+    namespace.kubectl(&["label", "statefulsets", "--all", "wharf.uid-", "wharf.host-id-"]);
     namespace.kubectl(&["annotate", "statefulsets", "--all", "wharf.uid-"]);
     let row = host.row("in-pod").unwrap();
     assert_eq!((&row["status"], row.get("stale")), (&json!("running"), None), "{row}");

@@ -53,7 +53,9 @@ pub(crate) fn answered_alone(scan: &Scan, end: &[u8]) -> Answers {
 
 /// The call that an object answers; `None` if it has the looks of an answer, and no id could be read.
 fn answered_by_id(scan: &Scan) -> Option<Answers> {
-    if let Some(id) = scan.value(Level::Top, "id").filter(|_| is_answer(scan)) {
+    // An id with which the text ends may go on behind it.
+    let is_whole = scan.member(Level::Top, "id").is_some_and(|id| id.value.end < scan.text.len());
+    if let Some(id) = scan.value(Level::Top, "id").filter(|_| is_whole && is_answer(scan)) {
         return Some(match own_id(id) {
             Some(id) => Answers::Call(id),
             None if id == b"null" => Answers::Unknown,
@@ -92,6 +94,7 @@ mod tests {
                 Answers::Call(2),
             ),
             (r#"[{"jsonrpc":"2.0","result":NaN}]"#, "", Answers::Unknown),
+            (r#"[{"jsonrpc":"2.0","result":{},"id":1"#, "", Answers::Unknown),
             (r#"[{"result":{"text":"long"#, r#"..."},"jsonrpc":"2.0","id":1}]"#, Answers::Unknown),
             (r#"[{"jsonrpc":"2.0","method":"m","params":{"error":NaN}}]"#, "", Answers::Nothing),
             (r#"[{"jsonrpc":"2.0","method":"error"},"#, "", Answers::Nothing),
