@@ -81,8 +81,9 @@ pub(crate) async fn make(
     set["metadata"]["annotations"][SPEC] = digest.clone().into();
     let is_another = |set: &mut StatefulSet| labels::annotation(&set.metadata, SPEC) != Some(digest.as_str());
     if let Some(another) = earlier.take_if(is_another) {
-        would_be_accepted(&cluster, &set, &another).await?;
-        remove_earlier(&cluster, another, spec, tell).await?;
+        // Rarely needed, and large: every deployment would have room for both.
+        Box::pin(would_be_accepted(&cluster, &set, &another)).await?;
+        Box::pin(remove_earlier(&cluster, another, spec, tell)).await?;
     }
     let is_new = earlier.is_none();
     if let Some(earlier) = &earlier {

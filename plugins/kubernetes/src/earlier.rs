@@ -12,8 +12,9 @@ use crate::{
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::{
     api::{Patch, PatchParams, PostParams},
-    core::Status,
+    core::{Request, Status},
 };
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::time::Duration;
 use wharf_sdk::{Error, ErrorCode, Result, WorkloadSpec};
@@ -61,10 +62,15 @@ pub(crate) async fn would_be_accepted(cluster: &Cluster, set: &Value, earlier: &
 /// Whether the cluster would let this StatefulSet be made: what comes after the removal is a creation, with other rights and other
 /// webhooks than a change. That the name is taken is told last, so then nothing else stands in the way.
 async fn would_be_made(cluster: &Cluster, set: &Value) -> Result<()> {
-    let new = serde_json::from_value(set.clone());
-    let new: StatefulSet = new.map_err(|error| Error::internal(error.to_string()))?;
     let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
-    let made = ask("the StatefulSet cannot be made", cluster.statefulsets().create(&params, &new)).await;
+    let sets = cluster.statefulsets();
+    let tried = async {
+        let bytes = serde_json::to_vec(set).map_err(kube::Error::SerdeError)?;
+        let request = Request::new(sets.resource_url()).create(&params, bytes);
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        sets.into_client().request::<IgnoredAny>(request).await
+    };
+    let made = ask("the StatefulSet cannot be made", tried).await;
     // The quota counts the earlier one still.
     let says_nothing = |error: &Error| {
         error.code == ErrorCode::AlreadyExists

@@ -46,8 +46,8 @@ struct Held {
     credentials: Credentials,
     /// When they end.
     ends: Option<Timestamp>,
-    /// Whether the program has handed out the same token twice.
-    is_same: bool,
+    /// Whether the program has no better ones now: it has handed out the same token twice, or one whose time was over.
+    is_best: bool,
 }
 
 /// The part of the program's output that has the credentials.
@@ -138,9 +138,9 @@ impl Held {
     fn of(credentials: Credentials, before: Option<&Self>) -> Result<Self, String> {
         let ends = credentials.ends()?;
         let has_run_out = ends.is_some_and(|ends| ends <= Timestamp::now());
-        let is_same =
+        let is_best =
             before.is_some_and(|before| has_run_out || before.credentials.token == credentials.token);
-        Ok(Self { ends, credentials, is_same })
+        Ok(Self { ends, credentials, is_best })
     }
 
     fn has_ended(&self, now: Timestamp) -> bool {
@@ -156,7 +156,7 @@ impl Held {
         match ends.as_second() - now.as_second() {
             left if left > EARLY_SECONDS => true,
             _ if !self.has_ended(now) => since < EARLY_PAUSE,
-            _ => self.is_same && since < REMEMBERED,
+            _ => self.is_best && since < REMEMBERED,
         }
     }
 }
@@ -322,15 +322,15 @@ mod tests {
     #[test]
     fn before_its_end_a_token_is_used_on_while_the_program_has_no_other_and_is_not_run_for_each_request() {
         let now = Timestamp::now();
-        let held = |seconds: i64, is_same: bool| {
+        let held = |seconds: i64, is_best: bool| {
             let ends = Timestamp::from_second(now.as_second() + seconds).unwrap();
             let status = json!({ "token": "t" });
-            Held { credentials: serde_json::from_value(status).unwrap(), ends: Some(ends), is_same }
+            Held { credentials: serde_json::from_value(status).unwrap(), ends: Some(ends), is_best }
         };
         let (at_once, soon, later) = (Duration::ZERO, Duration::from_secs(3), Duration::from_secs(11));
         assert!(held(90, true).serves(Duration::MAX, now));
-        for is_same in [false, true] {
-            assert!(held(30, is_same).serves(soon, now) && !held(30, is_same).serves(later, now));
+        for is_best in [false, true] {
+            assert!(held(30, is_best).serves(soon, now) && !held(30, is_best).serves(later, now));
         }
         assert!(!held(-1, false).serves(at_once, now), "there may be another one by now");
         assert!(held(-1, true).serves(at_once, now) && !held(-1, true).serves(soon, now));

@@ -24,6 +24,10 @@ use wharf_abi::FfiFuture;
 /// Few threads: a plugin waits for engines and computes nothing, and each supervisor has one.
 const WORKERS: usize = 2;
 
+/// The stack of each. An engine's documents are nested, and what reads them takes more than the usual two mebibytes in a build
+/// for debugging. Of what is not used no memory is taken.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
 /// A name of the library, and an endpoint.
 type Key = (String, Option<String>);
 
@@ -40,6 +44,7 @@ pub(super) fn of(name: &str, endpoint: Option<&str>) -> Result<Handle> {
     }
     let runtime = Builder::new_multi_thread()
         .worker_threads(WORKERS)
+        .thread_stack_size(STACK_BYTES)
         // A host whose process ends in one of these threads can tell by it which runtime that was.
         .thread_name(name)
         .on_thread_start(alternate_stack::give)
