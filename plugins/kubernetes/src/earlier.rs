@@ -21,6 +21,8 @@ use wharf_sdk::{Error, ErrorCode, Result, WorkloadSpec};
 
 /// So often the removal is tried where the cluster's controller writes the StatefulSet's state meanwhile.
 const ATTEMPTS: usize = 5;
+/// The words of a cluster where a webhook takes no part in trials.
+const TAKES_NO_TRIALS: &str = "does not support dry run";
 /// After this time, what is waited for is told.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -75,7 +77,7 @@ async fn would_be_made(cluster: &Cluster, set: &Value) -> Result<()> {
     let says_nothing = |error: &Error| {
         error.code == ErrorCode::AlreadyExists
             || error.message.contains("exceeded quota")
-            || error.message.contains("does not support dry run")
+            || error.message.contains(TAKES_NO_TRIALS)
     };
     match made {
         Err(error) if !says_nothing(&error) => Err(error),
@@ -94,7 +96,7 @@ fn says_nothing_of_a_new_one(status: &Status) -> bool {
     let is_change = status.code == UNPROCESSABLE
         && !causes.is_empty()
         && causes.iter().all(|cause| is_about_change(&cause.message));
-    is_change || status.message.contains("does not support dry run")
+    is_change || status.message.contains(TAKES_NO_TRIALS)
 }
 
 /// Removes the StatefulSet of an earlier deployment with all that belongs to it, and waits until it is gone.

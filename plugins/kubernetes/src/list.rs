@@ -97,22 +97,17 @@ enum Whose<'a> {
 }
 
 fn whose<'a>(set: &'a StatefulSet, host_id: &str, query: &ListQuery) -> Whose<'a> {
-    let ours_if = |is_asked_for: bool, uid: &'a str| match is_asked_for {
-        true => Whose::Ours(uid),
-        false => Whose::AnotherOnes,
-    };
-    let disputed_if = |is_asked_for: bool| match is_asked_for {
-        true => Whose::Disputed,
-        false => Whose::AnotherOnes,
-    };
     // The labels may be digests, which another host's id could share.
-    match (labels::owner(&set.metadata), labels::selected(set, host_id)) {
+    let (is_asked_for, whose) = match (labels::owner(&set.metadata), labels::selected(set, host_id)) {
         (Some((host, uid)), _) if host == host_id && labels::selects_or_nobody(set, host_id, uid) => {
-            ours_if(query.asks_for(uid), uid)
+            (query.asks_for(uid), Whose::Ours(uid))
         }
-        (Some((_, uid)), Some(selected)) => disputed_if(query.asks_for(uid) || query.asks_for(selected)),
-        (Some(_), None) => Whose::AnotherOnes,
-        (None, Some(uid)) => ours_if(query.asks_for(uid), uid),
-        (None, None) => disputed_if(labels::may_be_one_of(&set.metadata, host_id, query)),
-    }
+        (Some((_, uid)), Some(selected)) => {
+            (query.asks_for(uid) || query.asks_for(selected), Whose::Disputed)
+        }
+        (Some(_), None) => return Whose::AnotherOnes,
+        (None, Some(uid)) => (query.asks_for(uid), Whose::Ours(uid)),
+        (None, None) => (labels::may_be_one_of(&set.metadata, host_id, query), Whose::Disputed),
+    };
+    if is_asked_for { whose } else { Whose::AnotherOnes }
 }

@@ -58,7 +58,7 @@ pub(crate) fn is_longer(headers: &HeaderMap, most: usize) -> bool {
 /// The memory that a body is charged to while it is read.
 pub(crate) struct Memory<'a> {
     pub(crate) budget: &'a Arc<Budget>,
-    /// Whose body it is.
+    /// The holder of the body.
     pub(crate) holder: Holder,
     /// Makes room after the budget was exceeded.
     pub(crate) free_memory: &'a (dyn Fn() + Sync),

@@ -46,12 +46,12 @@ pub(crate) struct Budget {
     numbers: RandomState,
 }
 
-/// Whose a body is that is being read. What one holds counts as a sum.
+/// The holder of bodies that are being read. All bodies of one count together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
     /// A session's, by a number for its id.
     Session(u64),
-    /// That of a request without a session: all of them are one holder, for nothing tells their senders apart.
+    /// Requests without a session: all of them are one holder, for nothing tells their senders apart.
     NoSession,
     /// A line of a server, by a number of its own.
     Line(u64),

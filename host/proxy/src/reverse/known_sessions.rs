@@ -31,7 +31,7 @@ impl KnownSessions {
         }
     }
 
-    /// Whose a body is of which the sender says that it is this session's.
+    /// The holder of a body of which the sender says that it is this session's.
     pub(crate) fn holder(&self, named: Holder) -> Holder {
         if self.all.contains(&named) { named } else { Holder::NoSession }
     }

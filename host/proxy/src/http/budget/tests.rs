@@ -42,7 +42,7 @@ fn the_largest_body_of_who_holds_most_makes_room() {
     assert!(large.dropped.is_cancelled() && !small.dropped.is_cancelled() && !other.dropped.is_cancelled());
     drop(large);
     assert_eq!(budget.used(), 90);
-    // What a session holds besides counts with its bodies.
+    // All else that a session holds counts with its bodies.
     assert!(budget.drop_body(&budget.bodies_by_holder(), Some((greedy, 70))));
     assert!(small.dropped.is_cancelled() && !other.dropped.is_cancelled());
     assert!(!budget.drop_body(&budget.bodies_by_holder(), Some((greedy, 70))), "it has no body left");
