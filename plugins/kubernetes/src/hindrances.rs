@@ -10,6 +10,8 @@ pub(crate) enum Kind {
     Unmade,
     /// The pod fits on no node.
     Unscheduled,
+    /// A claim of the pod has no volume.
+    Unbound,
     /// The node could not make the container, and tries again.
     Retried,
     /// The cluster has warned of something else, such as a volume that cannot be mounted.

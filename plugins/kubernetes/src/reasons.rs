@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Passing,
     /// No node can take it now; one may appear.
     Unschedulable,
+    /// A claim of its has no volume yet; the cluster may be making one.
+    Unbound,
     /// The node could not make or start the container, and tries again after some seconds.
     Retried,
     /// It will not run unless somebody changes something.
@@ -35,6 +37,9 @@ const FINAL: [&str; 5] =
 /// ("failed to sync secret cache"), or a container runtime did not answer in time.
 const RETRIED: [&str; 4] =
     ["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "ImageInspectError"];
+/// The scheduler's words of a pod whose claims have no volumes (`ErrReasonUnboundImmediatePVCs` of its plugin
+/// `volumebinding`); no field says it.
+const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
 /// Reasons that do not help anybody.
 const USUAL: [&str; 3] = ["ContainerCreating", "PodInitializing", ""];
 
@@ -79,8 +84,9 @@ fn unscheduled(pod: &Pod) -> Option<Trouble> {
     let conditions = pod.status.as_ref()?.conditions.as_deref()?;
     let condition = conditions.iter().find(|it| it.type_ == "PodScheduled" && it.status == "False")?;
     let reason = condition.reason.as_deref().unwrap_or("Unschedulable");
-    let message = sentence(reason, condition.message.as_deref().unwrap_or_default());
-    Some(Trouble { message, kind: Kind::Unschedulable })
+    let told = condition.message.as_deref().unwrap_or_default();
+    let kind = if told.contains(UNBOUND) { Kind::Unbound } else { Kind::Unschedulable };
+    Some(Trouble { message: sentence(reason, told), kind })
 }
 
 /// A reason with its message.
@@ -128,6 +134,9 @@ mod tests {
             "message": "0/1 nodes are available: 1 Insufficient memory." }]);
         let (message, kind) = told(&pod(&json!({ "conditions": condition }))).unwrap();
         assert!(message.contains("Insufficient memory") && kind == Kind::Unschedulable);
+        let unbound = json!([{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims." }]);
+        assert_eq!(told(&pod(&json!({ "conditions": unbound }))).unwrap().1, Kind::Unbound);
         let evicted =
             json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on memory." });
         assert_eq!(told(&pod(&evicted)).unwrap().0, "Evicted: The node was low on memory.");

@@ -24,6 +24,9 @@ use wharf_sdk::{Error, Handle, Result, document::Event};
 
 /// For so long, a start waits for a pod that fits on no node, unless the settings say otherwise.
 const SCHEDULING: Duration = Duration::from_secs(5);
+/// For so long, a start waits for the volumes of a pod's claims, unless the settings wait longer for a node: a cloud makes a
+/// disk in seconds to a minute, and a cluster that was too busy to bind a claim tries again within 15 seconds.
+const BINDING: Duration = Duration::from_secs(60);
 /// For so long, a start waits for a pod after the cluster has warned of a hindrance, such as a volume that cannot be
 /// mounted, or a container that cannot be made. A kubelet tries again after 10 to 15 seconds (its `workerBackOffPeriod`).
 const STUCK: Duration = Duration::from_secs(20);
@@ -123,6 +126,7 @@ impl KubernetesRuntime {
             let why =
                 |kind| trouble.as_ref().filter(|it| it.kind == kind).map(|trouble| trouble.message.as_str());
             hindrances.set(Hindrance::Unscheduled, scheduling, why(Kind::Unschedulable));
+            hindrances.set(Hindrance::Unbound, scheduling.max(BINDING), why(Kind::Unbound));
             hindrances.set(Hindrance::Retried, STUCK, why(Kind::Retried));
             match trouble {
                 Some(trouble) => progress.tell(trouble.message),

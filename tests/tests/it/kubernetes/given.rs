@@ -4,20 +4,24 @@ use super::{field, host, run};
 use crate::containers::add;
 use serde_json::json;
 use wharf_tests::cluster::Cluster;
+use wharf_tests::host::eventually;
 
-/// A claim `notes` and its volume, which is a folder of the node.
-fn claim_of_a_folder(cluster: &Cluster, namespace: &str) -> String {
+/// A volume, which is a folder of the node, and the claim `notes` that it is for.
+fn claim_of_a_folder(cluster: &Cluster, namespace: &str) -> (String, String) {
     let folder = cluster.folder().join(format!("volume-{namespace}"));
     std::fs::create_dir(&folder).unwrap();
     let folder = folder.display();
     let common = "storageClassName: '', accessModes: [ReadWriteOnce]";
-    format!(
+    let volume = format!(
         "{{apiVersion: v1, kind: PersistentVolume, metadata: {{name: {namespace}}}, spec: {{{common}, \
          capacity: {{storage: 1Mi}}, hostPath: {{path: {folder}}}, \
-         claimRef: {{name: notes, namespace: {namespace}}}}}}}\n---\n\
-         {{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: notes}}, spec: {{{common}, \
+         claimRef: {{name: notes, namespace: {namespace}}}}}}}\n"
+    );
+    let claim = format!(
+        "{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: notes}}, spec: {{{common}, \
          volumeName: {namespace}, resources: {{requests: {{storage: 1Mi}}}}}}}}\n"
-    )
+    );
+    (volume, claim)
 }
 
 #[test]
@@ -31,8 +35,17 @@ fn a_claim_a_service_account_and_secrets_of_registries_are_the_pods() {
     let login = "--from-literal=.dockerconfigjson={\"auths\":{}}";
     let typed = "--type=kubernetes.io/dockerconfigjson";
     namespace.kubectl(&["create", "secret", "generic", "registry-login", typed, login]);
-    namespace.apply(&claim_of_a_folder(&cluster, namespace.name()));
-    let url = run(&host, &cluster, "in-pod", &["-v", "notes:/data"]);
+    let (volume, claim) = claim_of_a_folder(&cluster, namespace.name());
+    namespace.apply(&claim);
+    let url = std::thread::scope(|scope| {
+        let run = scope.spawn(|| run(&host, &cluster, "in-pod", &["-v", "notes:/data"]));
+        // A cloud takes its time to make a volume.
+        let unbound = || field(&namespace, "pods", ".status.conditions[*].message").contains("unbound");
+        eventually("the pod waits for its claim", unbound);
+        std::thread::sleep(std::time::Duration::from_secs(7));
+        namespace.apply(&volume);
+        run.join().expect("the server runs")
+    });
     assert_eq!(add(&url), "5");
     let of_pod = |path: &str| field(&namespace, "pods", path);
     assert_eq!(of_pod(".spec.volumes[*].persistentVolumeClaim.claimName"), "notes");
