@@ -162,7 +162,7 @@ async fn drafted(context: &Context, request: &RunRequest) -> Result<(RunConfig, 
     check_restart_policy(&run, client.stamp())?;
     check_instances(&run, client.stamp())?;
     let spec = specification(context.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
-    let refused = |error| refused(context, &spec, error);
+    let refused = |error| refused(context, (&spec, client.stamp()), error);
     let Some(pins) = client.pin(&spec).await.map_err(refused)? else {
         client.validate(&spec).await.map_err(refused)?;
         return Ok((run, Vec::new()));

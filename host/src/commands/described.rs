@@ -67,12 +67,19 @@ pub(crate) fn check_request(request: &RunRequest) -> Result<()> {
 
 /// A specification that the runtime calls invalid is wrong usage: nothing was tried yet. Where the runtime lacks a
 /// capability, those that have it are named.
-pub(crate) fn refused(context: &Context, spec: &WorkloadSpec, error: CallError) -> Error {
+pub(crate) fn refused(
+    context: &Context,
+    (spec, runtime): (&WorkloadSpec, &RuntimeStamp),
+    error: CallError,
+) -> Error {
     let is_usage = error.code() == Some(ErrorCode::InvalidArgument);
     let able = match &error {
         CallError::Answered(answered) if answered.code == ErrorCode::Unsupported => {
             let field = answered.details.as_ref().and_then(|details| details["field"].as_str());
-            able(context, spec, field.unwrap_or_default())
+            let mut able = able(context, spec, field.unwrap_or_default());
+            // It may have the capability, and not for this value.
+            able.retain(|name| name.as_str() != runtime.name.as_str());
+            able
         }
         _ => Vec::new(),
     };

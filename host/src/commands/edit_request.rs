@@ -68,7 +68,7 @@ pub(crate) async fn changed(context: &Context, old: &RunConfig, change: &Change<
     run.pinned = None;
     let host_id = context.host_id()?;
     let spec = specification(context.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
-    let refused = |error| refused(context, &spec, error);
+    let refused = |error| refused(context, (&spec, client.stamp()), error);
     let mut before = old.pins()?;
     if run.server != old.server || run.env_vars.get("PATH") != old.env_vars.get("PATH") {
         // What was searched in the folders of before is no longer what is searched, or where.

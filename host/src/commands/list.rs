@@ -112,10 +112,15 @@ pub(crate) async fn with_attempts(context: &Context, mut row: WorkloadView) -> W
     {
         let next = match report.next_try_ms {
             Some(ms) => format!("the next try is in {} s", ms.div_ceil(1000)),
-            None => "a try is under way".to_owned(),
+            None => "it is being brought back".to_owned(),
         };
-        let times = if report.ends == 1 { "once".to_owned() } else { format!("{} times", report.ends) };
-        row.status_context.push_str(&format!("; it has ended or failed to start {times}, {next}"));
+        // Where an engine restarts it by itself, these are the failed attempts of the supervisor alone.
+        let times = match report.ends {
+            0 => String::new(),
+            1 => "it has ended or failed to start once, ".to_owned(),
+            times => format!("it has ended or failed to start {times} times, "),
+        };
+        row.status_context.push_str(&format!("; {times}{next}"));
         if report.zero_ends > 1 {
             let count = report.zero_ends;
             row.status_context.push_str(&format!("; {count} times in a row it ended with exit code 0"));

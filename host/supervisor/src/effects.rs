@@ -334,7 +334,10 @@ impl Performer<'_> {
         reach(Point::ExitHeard);
         let (name, exit) = (&self.task.name, &self.exit);
         tracing::info!(%name, code = ?exit.code, signal = ?exit.signal, "the workload {}", how(exit));
-        if let Some(proxy) = self.deployment.as_ref().and_then(|deployment| deployment.proxy.as_ref()) {
+        let Some(deployment) = &self.deployment else { return };
+        if let Some(proxy) = &deployment.proxy
+            && !deployment.answers_after(exit).await
+        {
             proxy.close_upstream("the server ended; it is being restarted").await;
         }
     }

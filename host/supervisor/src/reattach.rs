@@ -12,6 +12,8 @@ use wharf_sdk::{ErrorCode, Exit, WorkloadState};
 
 /// How long a server may take for the second handshake. It is up already.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a server may take to answer when its engine tells of an end that may have been before it was attached.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 impl Deployment {
     /// Attaches to a running workload, and makes the handshake again.
@@ -39,6 +41,17 @@ impl Deployment {
             .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
         let answered = proxy.connect(stdout, stdin, HANDSHAKE_TIMEOUT).await;
         answered.map(drop).map_err(|error| Error::caused(ErrorKind::Runtime, "it does not answer", &error))
+    }
+
+    /// True if a server answers on the workload's stream though its engine has told of this end, after which it restarts the
+    /// workload by itself.
+    ///
+    /// Situation: an engine was away, the workload has ended meanwhile and runs again, and its stream is back; only then the
+    /// engine tells of the end. Conclusion: the server that ended is not the one that answers, which keeps its stream: the end
+    /// of its input would end it, too.
+    pub(crate) async fn answers_after(&self, exit: &Exit) -> bool {
+        let Some(proxy) = self.proxy.as_ref().filter(|proxy| proxy.has_stream()) else { return false };
+        exit.restarts && proxy.ping(SIGN_OF_LIFE).await.is_ok()
     }
 
     /// The end of a workload that its engine restarts by itself, if the recorded instance shows it as ended now.
@@ -82,9 +95,9 @@ impl Performer<'_> {
             return Ok(self.ended_meanwhile(exit));
         }
         tracing::debug!(%error, "it cannot be attached again");
-        // An engine that is away has closed the stream, and not the server.
+        // While its engine is away, it goes on and is attached later.
         if error.kind != ErrorKind::Owner {
-            tracing::warn!("the server closed its output and still runs; it is ended");
+            tracing::warn!("nothing reaches the workload any more, and it runs on; it is ended");
         }
         Err(error)
     }
@@ -93,10 +106,17 @@ impl Performer<'_> {
     /// meanwhile, or the engine leaves it so, that end is the answer.
     pub(crate) async fn follow(&mut self) -> Result<Event> {
         let known = self.exit.clone();
-        let is_known = move |exit: &Exit| is_same_end(&known, exit);
+        let is_known = |exit: &Exit| is_same_end(&known, exit);
         let deployment = self.deployment()?;
-        if let Some(exit) = deployment.ended_by_now().await.filter(|exit| !is_known(exit)) {
+        let ended = deployment.ended_by_now().await;
+        if let Some(exit) = ended.clone().filter(|exit| !is_known(exit)) {
             return Ok(self.ended_meanwhile(exit));
+        }
+        if deployment.answers_after(&known).await {
+            // An engine that still shows the end would tell of it once more.
+            let is_late =
+                || Error::new(ErrorKind::Runtime, "its engine does not show yet that it runs again");
+            return ended.map_or(Ok(Event::Done), |_| Err(is_late()));
         }
         let Err(error) = deployment.start().await else { return Ok(Event::Done) };
         if let Some(exit) = deployment.ended_by_now().await.filter(|exit| !is_known(exit)) {

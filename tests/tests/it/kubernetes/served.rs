@@ -2,6 +2,7 @@
 use super::{answers, field, host, objects, pod_uid, run};
 use crate::containers::{add, is_running_and_fresh};
 use serde_json::json;
+use std::time::Duration;
 use wharf_tests::client::Client;
 use wharf_tests::cluster::{Cluster, Part};
 use wharf_tests::host::{eventually, has_tool};
@@ -63,6 +64,29 @@ fn a_server_with_a_port_goes_on_when_the_api_server_is_back() {
     eventually("the same session goes on", || sum().is_ok_and(|sum| sum == "5"));
     assert_eq!(pod_uid(&namespace), pod, "it is the same pod");
     host.ok(&["rm", "web"]);
+}
+
+#[test]
+fn a_server_on_stdin_and_stdout_is_restarted_once_where_its_end_is_told_late() {
+    let Some(cluster) = Cluster::alone() else { return };
+    let namespace = cluster.namespace("late-word");
+    let host = host(&cluster, &namespace);
+    let urls = ["one", "two", "three"].map(|name| run(&host, &cluster, name, &[]));
+    // The end of the connection ends the input of each; their node cannot tell that to anybody, and starts each again.
+    cluster.kill(Part::ApiServer);
+    std::thread::sleep(Duration::from_secs(4));
+    cluster.start(Part::ApiServer);
+    for url in &urls {
+        eventually("it is called again", || answers(url));
+    }
+    // Until the node has told of the ends, and for longer than its pause before the next start.
+    std::thread::sleep(Duration::from_secs(15));
+    let restarts = field(&namespace, "pods", ".status.containerStatuses[*].restartCount");
+    assert!(restarts.split_whitespace().all(|count| ["0", "1"].contains(&count)), "{restarts}");
+    for url in &urls {
+        assert!(answers(url));
+    }
+    host.ok(&["rm", "--all"]);
 }
 
 #[test]
