@@ -2,7 +2,9 @@
 use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Failure, Outcome};
+use super::progress::Steps;
 use clap::Args;
+use std::sync::Arc;
 use wharf::commands::{self, Adopted, Adoption, Context};
 use wharf_model::WorkloadName;
 
@@ -16,7 +18,10 @@ const EXAMPLES: &str = "Examples:
 /// Without --runtime every runtime is asked, and the owner is recorded only if exactly one has something of the
 /// workload and no other that may have been used here was silent.
 ///
-/// JSON: an object of name, runtime_name, runtime_instance, runtime_endpoint, previous_instance, previous_endpoint.
+/// With --rebind a workload that runs gets a new supervisor, which works at the new place: its clients' connections are cut,
+/// and a server on stdio is started anew.
+///
+/// JSON: an object of name, runtime_name, runtime_instance, runtime_endpoint, previous_instance, previous_endpoint, restarted.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Adopt {
@@ -34,12 +39,15 @@ pub(super) struct Adopt {
 }
 
 impl Adopt {
-    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
         let adoption = match &self.runtime {
             None => Adoption::Proof,
             Some(name) => Adoption::Runtime { name: name.clone(), rebind: self.rebind },
         };
-        let adopted = commands::adopt(context, &self.name, &adoption).await?;
+        let adopted = {
+            let mut steps = Steps::new(console, false, self.name.as_str());
+            commands::adopt(context, &self.name, &adoption, &mut steps).await?
+        };
         let done = escape::line(&text(&adopted)).into_owned();
         let printed = match self.format {
             Format::Json => console.json(&adopted),
@@ -51,6 +59,11 @@ impl Adopt {
 }
 
 fn text(adopted: &Adopted) -> String {
+    let whose = whose(adopted);
+    if adopted.restarted { format!("{whose}; a new supervisor serves it from there") } else { whose }
+}
+
+fn whose(adopted: &Adopted) -> String {
     let Adopted { name, runtime_name, runtime_instance, .. } = adopted;
     if adopted.previous_instance.is_empty() {
         return format!("{name}: belongs to the runtime '{runtime_name}' at {runtime_instance}");

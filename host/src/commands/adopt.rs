@@ -3,13 +3,14 @@ use crate::commands::context::Context;
 use crate::commands::discovery::discover;
 use crate::commands::locking::lock_operation;
 use crate::commands::lookup::read_run_config;
-use serde::Serialize;
-use wharf_failpoint::{Point, reach};
+use crate::commands::rebind::rebind;
+use crate::commands::record_owner::{Adopted, record_owner};
 use wharf_model::{Advice, Claim, Resource};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{Owner, RunConfig, WorkloadName};
 use wharf_records::OperationLock;
 use wharf_runtimes::{InstanceProof, Purpose, Scope};
+use wharf_supervisor::Progress;
 
 /// How the owner is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,39 +27,29 @@ pub enum Adoption {
     },
 }
 
-/// A workload whose owner was recorded or moved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Adopted {
-    /// Its name.
-    pub name: String,
-    /// The new owner.
-    pub runtime_name: String,
-    /// Its instance.
-    pub runtime_instance: String,
-    /// The endpoint.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub runtime_endpoint: String,
-    /// The former instance, if the owner was moved.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub previous_instance: String,
-    /// The former endpoint, if the owner was moved.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub previous_endpoint: String,
-}
-
-/// Records an owner. Nothing else in the RunConfig changes, and no runtime changes anything.
+/// Records an owner. Nothing else in the RunConfig changes. Where an owner is moved and the workload has a supervisor, that
+/// one is replaced, which `progress` follows; else no runtime changes anything.
 ///
 /// # Errors
-/// The proof fails, or the workload has an owner: then nothing is changed.
-pub async fn adopt(context: &Context, name: &WorkloadName, adoption: &Adoption) -> Result<Adopted> {
+/// The proof fails, or the workload has an owner: then nothing is changed. Or the supervisor could not be replaced: then the
+/// message says that the owner is recorded.
+pub async fn adopt(
+    context: &Context,
+    name: &WorkloadName,
+    adoption: &Adoption,
+    progress: &mut dyn Progress,
+) -> Result<Adopted> {
     let before = read_run_config(context, name)?;
     refuse_remote(&before)?;
     let proven = match adoption {
-        Adoption::Runtime { name: runtime, rebind } => {
-            let owner = chosen_owner(context, &before, runtime, *rebind).await?;
+        Adoption::Runtime { name: runtime, rebind: moves } => {
+            let owner = chosen_owner(context, &before, runtime, *moves).await?;
             let operation = lock_operation(context, name).await?;
-            return record_owner(context, &before, owner, &operation);
+            return if *moves {
+                rebind(context, &before, owner, operation, progress).await
+            } else {
+                record_owner(context, &before, owner, &operation)
+            };
         }
         Adoption::Proof => proof(context, &before).await?,
     };
@@ -101,33 +92,6 @@ pub(crate) async fn record_proven_owner(
     }
     let told = if runtime_endpoint.is_empty() { now.endpoint } else { runtime_endpoint.clone() };
     record_owner(context, before, Owner { runtime_endpoint: told, ..proven.owner.clone() }, operation)
-}
-
-/// Under the lock: records the owner, if the RunConfig has not changed since the decision.
-fn record_owner(
-    context: &Context,
-    before: &RunConfig,
-    owner: Owner,
-    operation: &OperationLock,
-) -> Result<Adopted> {
-    let name = operation.name();
-    let now = read_run_config(context, name)?;
-    if now.uid != before.uid || now.owner() != before.owner() {
-        let message = format!("'{name}' has changed since its owner was looked for; nothing was changed");
-        return Err(Error::new(ErrorKind::Conflict, message));
-    }
-    reach(Point::RecordOwnerBefore);
-    context.store().update_run_config(name, &now.uid, |run| run.set_owner(owner.clone()))?;
-    reach(Point::RecordOwnerAfter);
-    let previous = before.owner();
-    Ok(Adopted {
-        name: name.to_string(),
-        runtime_name: owner.runtime_name,
-        runtime_instance: owner.runtime_instance,
-        runtime_endpoint: owner.runtime_endpoint,
-        previous_instance: previous.as_ref().map(|it| it.runtime_instance.clone()).unwrap_or_default(),
-        previous_endpoint: previous.map(|it| it.runtime_endpoint).unwrap_or_default(),
-    })
 }
 
 async fn chosen_owner(context: &Context, run: &RunConfig, runtime: &str, rebind: bool) -> Result<Owner> {

@@ -1,6 +1,7 @@
 //! `rm --forget`: drops the records of a workload without asking its owner (R08).
 use crate::commands::context::Context;
 use crate::commands::discovery::discover;
+use crate::commands::leaving::end_supervisor;
 use crate::commands::locking::lock_and_give_up;
 use crate::commands::lookup::{is_gone, read_run_config};
 use serde::Serialize;
@@ -8,19 +9,11 @@ use std::{path::PathBuf, time::Duration};
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Advice, Evidence};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_model::{LockKind, ProcessIdentity, RunConfig, StatusRecord, WorkloadName};
-use wharf_records::{LifeProbe, OperationLock, ReadError, RecordKind};
+use wharf_model::{RunConfig, StatusRecord, WorkloadName};
+use wharf_records::{OperationLock, ReadError, RecordKind};
 use wharf_runtimes::{InstanceProof, Scope};
-use wharf_sdk::{
-    Observation, WorkloadState,
-    pidfd::{Process, Signal},
-};
+use wharf_sdk::{Observation, WorkloadState};
 use wharf_supervisor::client::control;
-
-/// How long a supervisor may take to answer that it leaves: it may be in the middle of a call.
-const LEAVE_WAIT: Duration = Duration::from_secs(10);
-/// How long a supervisor may take to end after its answer, or after it was killed.
-const END_WAIT: Duration = Duration::from_secs(10);
 
 /// How long its owner may take to say what is left behind. It is only told: the records are dropped by then.
 const TOLD_WITHIN: Duration = Duration::from_secs(11);
@@ -61,7 +54,12 @@ pub async fn forget(context: &Context, name: &WorkloadName) -> Result<Forgotten>
         return Ok(Forgotten { name: name.to_string(), left_behind, advice, set_aside });
     }
     let (run, record) = recorded(context, name)?;
-    end_supervisor(context, &operation, &record).await?;
+    let told = match &record {
+        Found::Readable(record) => Some(record),
+        Found::Nothing | Found::Corrupt => None,
+    };
+    let ended = end_supervisor(context, &operation, told).await;
+    ended.map_err(|error| error.while_doing("nothing was forgotten"))?;
     if let Err(error) = control::clear(context.store().state(), name) {
         tracing::warn!(%name, %error, "a socket of a dead supervisor stays");
     }
@@ -111,38 +109,6 @@ fn recorded(context: &Context, name: &WorkloadName) -> Result<(Found<RunConfig>,
         read_run_config(context, name)?;
     }
     Ok((run, record))
-}
-
-/// Asks the supervisor to end and leave the workload as it is. One that gives no answer is killed, if the record proves
-/// which process it is (R12). Its life lock tells when it is gone.
-async fn end_supervisor(
-    context: &Context,
-    operation: &OperationLock,
-    record: &Found<StatusRecord>,
-) -> Result<()> {
-    let (state, name) = (context.store().state(), operation.name());
-    if !LifeProbe::open(state)?.is_held(name, LockKind::Life)? {
-        return Ok(());
-    }
-    reach(Point::LeaveBefore);
-    let left = control::leave(state, name, LEAVE_WAIT).await;
-    reach(Point::LeaveAfter);
-    if let Err(error) = left {
-        tracing::debug!(%name, %error, "the supervisor does not say that it leaves");
-        let identity = match record {
-            Found::Readable(record) => record.supervisor.as_ref(),
-            Found::Nothing | Found::Corrupt => None,
-        };
-        if let Some(identity) = identity {
-            kill(identity).map_err(|error| {
-                Error::caused(ErrorKind::Failed, format!("the supervisor of '{name}' stays"), &error)
-            })?;
-        }
-    }
-    operation.supervisor_gone(END_WAIT).await.map_err(|_| {
-        let message = format!("the supervisor of '{name}' does not end; nothing was forgotten");
-        Error::new(ErrorKind::Deadline, message).advise(Advice::ReadSupervisorLog { name: name.to_string() })
-    })
 }
 
 /// The resources that are left of a forgotten workload, as the owner reports them or as far as they are known without it;
@@ -252,13 +218,4 @@ pub(crate) const fn state_word(state: WorkloadState) -> &'static str {
         WorkloadState::Removing => "removing",
         WorkloadState::Unknown => "unknown",
     }
-}
-
-/// Kills a process if it is the recorded one.
-fn kill(identity: &ProcessIdentity) -> std::io::Result<()> {
-    let Some(process) = Process::recorded(identity)? else { return Ok(()) };
-    reach(Point::SupervisorKillBefore);
-    let killed = process.signal(Signal::KILL);
-    reach(Point::SupervisorKillAfter);
-    killed
 }

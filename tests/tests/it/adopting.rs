@@ -1,8 +1,8 @@
 //! `adopt`: owners are proven, or named by hand.
 use serde_json::{Value, json};
-use std::{fs, io::Write, process::Stdio};
+use std::{fs, io::Write, path::Path, process::Stdio};
 use wharf_tests::client::Client;
-use wharf_tests::engine::{SideBySide, foreign, records};
+use wharf_tests::engine::{ScriptedEngine, SideBySide, foreign, records};
 use wharf_tests::host::{Host, demo_server};
 
 #[test]
@@ -83,6 +83,44 @@ fn r07_an_owner_moves_to_another_instance_only_when_both_were_shown() {
     assert_eq!(adopted["previous_instance"], "the engine before");
     assert_eq!(host.run_config("demo"), before);
     assert_eq!(host.row("demo").unwrap()["status"], "running");
+}
+
+/// Situation: an engine gets another endpoint, and the supervisor keeps its connection to the former one, at which nobody
+/// answers. Conclusion: it is replaced; and if the command died before that, by the same command again.
+#[test]
+fn r07_a_supervisor_at_the_former_endpoint_is_replaced_when_the_owner_moves() {
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, "scripted-one");
+    let (former, present) = (host.path("former"), host.path("present"));
+    let point_at = |endpoint: &Path| {
+        let text = fs::read(host.path("config/config.json")).unwrap();
+        let mut settings: Value = serde_json::from_slice(&text).unwrap();
+        settings["runtimes"]["scripted-one"]["engine"] = json!(endpoint);
+        host.configure(&settings);
+    };
+    std::os::unix::fs::symlink(host.path("engine-scripted-one"), &former).unwrap();
+    point_at(&former);
+    host.run(&["--runtime", "scripted-one", "--name", "one", "sh"]);
+    let supervisor = || host.record("one")["process_id"].clone();
+    let first = supervisor();
+    fs::rename(&former, &present).unwrap();
+    point_at(&present);
+    assert_eq!(host.wharf(&["stop", "one"]).code, 5);
+    let moves = ["adopt", "one", "--runtime", "scripted-one", "--rebind", "--format", "json"];
+    let killed = "command/record-owner.after=kill";
+    let died = host.command(&moves).env("WHARF_FAILPOINT", killed).output().unwrap();
+    assert!(!died.status.success(), "{died:?}");
+    assert_eq!(host.run_config("one")["runtime_endpoint"], json!(present));
+    assert_eq!(supervisor(), first);
+    let adopted: Value = serde_json::from_str(&host.ok(&moves)).unwrap();
+    assert_eq!(adopted["restarted"], true, "{adopted}");
+    assert_ne!(supervisor(), first);
+    let row = host.row("one").unwrap();
+    assert!(row["status"] == "running" && row["stale"] != true, "{row}");
+    host.ok(&["restart", "one"]);
+    host.ok(&["stop", "one"]);
+    host.ok(&["rm", "one"]);
+    assert!(engine.named("one").is_empty());
 }
 
 /// A workload of `scripted-one` whose RunConfig has lost its owner, and the file of before.

@@ -155,7 +155,6 @@ impl Lab {
             | Act::SetAside
             | Act::Rm
             | Act::Adopt
-            | Act::Rebind
             | Act::Import => {}
             // A workload that was wanted before stays wanted, or has no record any more.
             _ => return Ok(()),
