@@ -72,26 +72,34 @@ pub(crate) struct StatusAnswer {
     pub(crate) report: StatusReport,
 }
 
-/// How an answer is wanted.
+/// How an answer is wanted, where nothing is ended.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WaitQuery {
     /// Answer with the outcome; else with 202 and the operation in `Location`.
     pub(crate) wait: Option<bool>,
-    /// Seconds that a workload may take to end by itself.
+}
+
+/// How an answer is wanted, where a workload is ended.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EndQuery {
+    /// Answer with the outcome; else with 202 and the operation in `Location`.
+    pub(crate) wait: Option<bool>,
+    /// Seconds that a workload may take to end by itself; 10 where nothing is said.
+    #[param(minimum = 0.0, maximum = 86400.0)]
     pub(crate) timeout: Option<f64>,
 }
 
-impl WaitQuery {
-    /// Refuses a time where nothing is ended.
-    pub(crate) fn without_timeout(&self) -> Result<()> {
-        match self.timeout {
-            None => Ok(()),
-            Some(_) => Err(Error::new(ErrorKind::Usage, "'timeout' is for what ends a workload")),
-        }
+impl From<WaitQuery> for EndQuery {
+    fn from(query: WaitQuery) -> Self {
+        Self { wait: query.wait, timeout: None }
     }
+}
 
+impl EndQuery {
     /// How long a workload may take to end by itself.
     pub(crate) fn stop_timeout(&self) -> Result<Duration> {
         let seconds = self.timeout.unwrap_or(STOP_TIMEOUT_SECONDS);

@@ -2,6 +2,7 @@
 use crate::api::gate::{Way, pass};
 use crate::api::http_thread::by_workers;
 use crate::api::measure::measure;
+use crate::api::plain::make_plain;
 use crate::api::problem::{Problem, Refusal};
 use crate::api::schemas::shared;
 use crate::api::state::Api;
@@ -36,7 +37,8 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .merge(runtimes::routes())
 }
 
-/// OpenAPI 3.1: the routes as they are served, with the types of `--format json` as they are described there.
+/// OpenAPI 3.1: the routes as they are served, with the types of `--format json` as they are described there, in forms that
+/// generators of clients read.
 pub(crate) fn document() -> Value {
     let (_, document) = routes().split_for_parts();
     // A tree of text and numbers, which can always be written.
@@ -44,6 +46,7 @@ pub(crate) fn document() -> Value {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.extend(shared());
     }
+    make_plain(&mut document);
     document["components"]["securitySchemes"] = json!({ "token": { "type": "http", "scheme": "bearer" } });
     // The Unix socket asks for none.
     document["security"] = json!([{ "token": [] }, {}]);

@@ -147,7 +147,7 @@ pub(crate) struct Described {
     pub(crate) allow_weaker: bool,
     /// What only containers have: ulimits, cap_add, network, add_hosts, entrypoint, no_init, platform, shm_size_bytes, tmpfs.
     #[serde(skip_serializing_if = "ContainerOptions::is_empty")]
-    #[schema(value_type = Object, required = false)]
+    #[schema(schema_with = Refer::container, required = false)]
     pub(crate) container: ContainerOptions,
     /// How long it may take to end by itself when it is stopped, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]

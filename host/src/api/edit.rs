@@ -1,5 +1,5 @@
 //! Changes what a workload is: ToolHive's route and body, and the command layer's own edit behind it.
-use crate::api::answers::{Created, WaitQuery, accepted, outcome, workload_name};
+use crate::api::answers::{Created, EndQuery, accepted, outcome, workload_name};
 use crate::api::body::{Asked, Json, Part};
 use crate::api::change::Change;
 use crate::api::create_request::CreateRequest;
@@ -20,7 +20,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
 #[utoipa::path(post, path = "/api/v1beta/workloads/{name}/edit", operation_id = "editWorkload", tag = "workloads",
     params(
         ("name" = String, Path, description = "Its name, which stays"),
-        WaitQuery,
+        EndQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated with it, this is the same operation")
     ),
     request_body = crate::api::create_request::Described,
@@ -33,7 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
 async fn edit(
     State(api): State<Arc<Api>>,
     Part(name): Part,
-    Asked(query): Asked<WaitQuery>,
+    Asked(query): Asked<EndQuery>,
     asker: Asker,
     Json(described): Json<CreateRequest>,
 ) -> Result<Response, Problem> {

@@ -1,5 +1,5 @@
 //! Start, stop and restart: of one workload, and of several or a group.
-use crate::api::answers::{WaitQuery, accepted, as_it_is, outcome, workload_name};
+use crate::api::answers::{EndQuery, WaitQuery, accepted, as_it_is, outcome, workload_name};
 use crate::api::body::{Asked, Json, Part};
 use crate::api::change::Change;
 use crate::api::group_files;
@@ -31,18 +31,15 @@ async fn one(
     api: &Arc<Api>,
     kind: Kind,
     name: &str,
-    query: &WaitQuery,
+    query: &EndQuery,
     asker: Asker,
 ) -> Result<Response, Problem> {
-    if kind == Kind::Start {
-        query.without_timeout()?;
-    }
     let asked = Change::One(kind, workload_name(name)?, query.stop_timeout()?);
     let operation = api.operations.begin(&asked, asker.parts(), api.existing(&asked)).await?;
     answered(api, operation, query).await
 }
 
-async fn answered(api: &Api, operation: Operation, query: &WaitQuery) -> Result<Response, Problem> {
+async fn answered(api: &Api, operation: Operation, query: &EndQuery) -> Result<Response, Problem> {
     match query.wait {
         Some(true) => Ok(outcome(api, operation, as_it_is).await),
         _ => Ok(accepted(&operation)),
@@ -68,14 +65,14 @@ async fn start(
     Asked(query): Asked<WaitQuery>,
     asker: Asker,
 ) -> Result<Response, Problem> {
-    one(&api, Kind::Start, &name, &query, asker).await
+    one(&api, Kind::Start, &name, &EndQuery::from(query), asker).await
 }
 
 /// Stops a workload
 #[utoipa::path(post, path = "/api/v1beta/workloads/{name}/stop", operation_id = "stopWorkload", tag = "workloads",
     params(
         ("name" = String, Path, description = "Its name"),
-        WaitQuery,
+        EndQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated with it, this is the same operation")
     ),
     responses(
@@ -87,7 +84,7 @@ async fn start(
 async fn stop(
     State(api): State<Arc<Api>>,
     Part(name): Part,
-    Asked(query): Asked<WaitQuery>,
+    Asked(query): Asked<EndQuery>,
     asker: Asker,
 ) -> Result<Response, Problem> {
     one(&api, Kind::Stop, &name, &query, asker).await
@@ -97,7 +94,7 @@ async fn stop(
 #[utoipa::path(post, path = "/api/v1beta/workloads/{name}/restart", operation_id = "restartWorkload", tag = "workloads",
     params(
         ("name" = String, Path, description = "Its name"),
-        WaitQuery,
+        EndQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated with it, this is the same operation")
     ),
     responses(
@@ -109,7 +106,7 @@ async fn stop(
 async fn restart(
     State(api): State<Arc<Api>>,
     Part(name): Part,
-    Asked(query): Asked<WaitQuery>,
+    Asked(query): Asked<EndQuery>,
     asker: Asker,
 ) -> Result<Response, Problem> {
     one(&api, Kind::Restart, &name, &query, asker).await
@@ -160,7 +157,7 @@ async fn several(
     api: &Arc<Api>,
     kind: Kind,
     selection: Selection,
-    query: &WaitQuery,
+    query: &EndQuery,
     asker: Asker,
 ) -> Result<Response, Problem> {
     let timeout = query.stop_timeout()?;
@@ -194,13 +191,13 @@ async fn start_several(
     asker: Asker,
     Json(selection): Json<Selection>,
 ) -> Result<Response, Problem> {
-    several(&api, Kind::Start, selection, &query, asker).await
+    several(&api, Kind::Start, selection, &EndQuery::from(query), asker).await
 }
 
 /// Stops several workloads; the outcome has a report on each
 #[utoipa::path(post, path = "/api/v1beta/workloads/stop", operation_id = "stopWorkloads", tag = "workloads",
     params(
-        WaitQuery,
+        EndQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated with it, this is the same operation")
     ),
     request_body = Selection,
@@ -212,7 +209,7 @@ async fn start_several(
 )]
 async fn stop_several(
     State(api): State<Arc<Api>>,
-    Asked(query): Asked<WaitQuery>,
+    Asked(query): Asked<EndQuery>,
     asker: Asker,
     Json(selection): Json<Selection>,
 ) -> Result<Response, Problem> {
@@ -222,7 +219,7 @@ async fn stop_several(
 /// Restarts several workloads; the outcome has a report on each
 #[utoipa::path(post, path = "/api/v1beta/workloads/restart", operation_id = "restartWorkloads", tag = "workloads",
     params(
-        WaitQuery,
+        EndQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated with it, this is the same operation")
     ),
     request_body = Selection,
@@ -234,7 +231,7 @@ async fn stop_several(
 )]
 async fn restart_several(
     State(api): State<Arc<Api>>,
-    Asked(query): Asked<WaitQuery>,
+    Asked(query): Asked<EndQuery>,
     asker: Asker,
     Json(selection): Json<Selection>,
 ) -> Result<Response, Problem> {
@@ -244,7 +241,7 @@ async fn restart_several(
 /// Removes several workloads; the outcome has a report on each
 #[utoipa::path(post, path = "/api/v1beta/workloads/delete", operation_id = "removeWorkloads", tag = "workloads",
     params(
-        WaitQuery,
+        EndQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated with it, this is the same operation")
     ),
     request_body = Selection,
@@ -256,7 +253,7 @@ async fn restart_several(
 )]
 async fn delete_several(
     State(api): State<Arc<Api>>,
-    Asked(query): Asked<WaitQuery>,
+    Asked(query): Asked<EndQuery>,
     asker: Asker,
     Json(selection): Json<Selection>,
 ) -> Result<Response, Problem> {

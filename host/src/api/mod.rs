@@ -44,6 +44,7 @@ mod operation_routes;
 mod operation_table;
 mod operations;
 mod perform;
+mod plain;
 mod problem;
 mod reconciler;
 mod runtimes;

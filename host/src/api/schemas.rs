@@ -11,8 +11,16 @@ const JSON_FORMS: &str = include_str!("../../../docs/json.schema.json");
 /// Where the file has its types, and where this document has them.
 const PLACES: [&str; 2] = ["#/$defs/", "#/components/schemas/"];
 /// The types that are referred to here, and by the tools of the MCP server.
-const REFERRED: [&str; 7] =
-    ["Advice", "EffectiveState", "Error", "RunConfig", "Started", "StatusReport", "WorkloadView"];
+const REFERRED: [&str; 8] = [
+    "Advice",
+    "ContainerOptions",
+    "EffectiveState",
+    "Error",
+    "RunConfig",
+    "Started",
+    "StatusReport",
+    "WorkloadView",
+];
 
 /// The schemas that are referred to here, with all that they refer to.
 pub(crate) fn shared() -> Map<String, Value> {
@@ -104,6 +112,11 @@ impl Refer {
     /// Whom a proxy serves.
     pub(crate) fn auth() -> RefOr<Schema> {
         one_of(&["none", "path", "bearer"])
+    }
+
+    /// What only containers have.
+    pub(crate) fn container() -> RefOr<Schema> {
+        to("ContainerOptions")
     }
 
     /// When an image is fetched.

@@ -18,7 +18,7 @@ use wharf_model::{Error, ErrorKind, Result, WorkloadName};
 use wharf_runtimes::PluginError;
 
 /// The longest key that is taken.
-const MAX_KEY_BYTES: usize = 255;
+pub(crate) const MAX_KEY_BYTES: usize = 255;
 
 /// The state that all routes share.
 pub(crate) struct Api {

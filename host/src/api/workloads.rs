@@ -1,6 +1,6 @@
 //! Workloads: list, create, look at, remove.
 use crate::api::answers::{
-    Created, StatusAnswer, WaitQuery, WorkloadList, accepted, as_it_is, outcome, workload_name,
+    Created, EndQuery, StatusAnswer, WaitQuery, WorkloadList, accepted, as_it_is, outcome, workload_name,
 };
 use crate::api::body::{Asked, Json, Part};
 use crate::api::change::Change;
@@ -105,9 +105,9 @@ async fn create(
     asker: Asker,
     Json(request): Json<CreateRequest>,
 ) -> Result<Response, Problem> {
-    query.without_timeout()?;
     // A request that makes no sense by itself begins no operation.
-    request.to_run_request()?;
+    let run = request.to_run_request()?;
+    commands::check_group(&run.group)?;
     let asked = Change::Create(Box::new(request));
     let change = api.on_a_runtime_there(&asked);
     let operation = api.operations.begin(&asked, asker.parts(), change).await?;
@@ -141,7 +141,7 @@ async fn get(State(api): State<Arc<Api>>, Part(name): Part) -> Result<Answer<Des
 #[utoipa::path(delete, path = "/api/v1beta/workloads/{name}", operation_id = "removeWorkload", tag = "workloads",
     params(
         ("name" = String, Path, description = "Its name"),
-        WaitQuery,
+        EndQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated with it, this is the same operation")
     ),
     responses(
@@ -153,7 +153,7 @@ async fn get(State(api): State<Arc<Api>>, Part(name): Part) -> Result<Answer<Des
 async fn remove(
     State(api): State<Arc<Api>>,
     Part(name): Part,
-    Asked(query): Asked<WaitQuery>,
+    Asked(query): Asked<EndQuery>,
     asker: Asker,
 ) -> Result<Response, Problem> {
     let asked = Change::One(Kind::Remove, workload_name(&name)?, query.stop_timeout()?);

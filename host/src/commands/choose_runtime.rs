@@ -44,8 +44,12 @@ pub(crate) async fn choose_runtime(
         .into_iter()
         .filter(|provided| !provided.shadowed)
         .filter(|provided| provided.runtime.accepts.iter().any(|kind| kind == source.kind()))
-        .filter(|provided| check_options(&request.runtime_options, provided.runtime).is_ok())
         .collect();
+    let stamps = accepting.iter().map(|provided| provided.runtime);
+    if let Some(refused) = refused_by_all(&source, &request.runtime_options, stamps) {
+        return Err(refused);
+    }
+    accepting.retain(|provided| check_options(&request.runtime_options, provided.runtime).is_ok());
     accepting.sort_by_key(|provided| std::cmp::Reverse(provided.runtime.priority));
     let mut unusable: Vec<Unusable> = Vec::new();
     for provided in accepting {
@@ -149,6 +153,32 @@ async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unus
     Err(Unusable { error, is_there })
 }
 
+/// The refusal of options that no runtime has which runs this kind of SERVER: asking again later would not help. None where
+/// one has them, be it away, and where none runs this kind: then the request is not at fault.
+fn refused_by_all<'a>(
+    source: &Source,
+    options: &BTreeMap<String, String>,
+    runtimes: impl Iterator<Item = &'a RuntimeStamp>,
+) -> Option<Error> {
+    let mut refusals = Vec::new();
+    for runtime in runtimes {
+        refusals.push(check_options(options, runtime).err()?);
+    }
+    if refusals.is_empty() {
+        return None;
+    }
+    let what = match source {
+        Source::Image { reference } => {
+            format!("'{reference}' is no command in PATH, and no runtime of images has these options")
+        }
+        other => format!("no runtime that runs a {} has these options", other.kind()),
+    };
+    let reasons: Vec<&str> = refusals.iter().map(|error| error.message.as_str()).collect();
+    let error = Error::new(ErrorKind::Usage, format!("{what} ({})", reasons.join("; ")));
+    let steps = refusals.into_iter().flat_map(|error| error.advice);
+    Some(steps.fold(error, Error::advise))
+}
+
 /// With the way out of each runtime that is installed here: whoever has an engine that is down wants that engine.
 fn nothing_runs(source: &Source, unusable: Vec<Unusable>) -> Error {
     let what = match source {
@@ -170,5 +200,36 @@ fn nothing_runs(source: &Source, unusable: Vec<Unusable>) -> Error {
             error.hint("give a path or a package (npx://…, uvx://…)").advise(Advice::ListRuntimes)
         }
         _ => error.advise(Advice::ListRuntimes).advise(Advice::Diagnose),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_sdk::Capability;
+
+    fn runtime(name: &str, option: &str) -> RuntimeStamp {
+        let capability: Capability = serde_json::from_value(format!("{OPTION}{option}").into()).unwrap();
+        RuntimeStamp { name: name.to_owned(), capabilities: vec![capability], accepts: vec![], priority: 0 }
+    }
+
+    #[test]
+    fn options_that_no_runtime_has_are_wrong_usage_and_each_tells_why() {
+        let source = Source::Command { program: "/bin/true".to_owned() };
+        let refusal = |option: &str, runtimes: &[RuntimeStamp]| {
+            let options = BTreeMap::from([(option.to_owned(), "x".to_owned())]);
+            refused_by_all(&source, &options, runtimes.iter())
+        };
+        let both = [runtime("process", "nice"), runtime("other", "namespace")];
+        let refused = refusal("surprise", &both).unwrap();
+        assert_eq!(refused.kind, ErrorKind::Usage, "{refused}");
+        for name in ["process", "other"] {
+            let why = format!("the runtime '{name}' has no option 'surprise'");
+            assert!(refused.message.contains(&why), "{refused}");
+            assert!(refused.advice.contains(&Advice::ShowRuntime { name: name.to_owned() }), "{refused}");
+        }
+        assert!(refusal("namespace", &both).is_none(), "one has it, there or away");
+        assert!(refusal("surprise", &[]).is_none(), "where nothing runs it, no option is at fault");
+        assert!(refused_by_all(&source, &BTreeMap::new(), both.iter()).is_none());
     }
 }

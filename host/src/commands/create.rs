@@ -5,6 +5,7 @@ use crate::commands::described::{
     check_instances, check_request, check_restart_policy, refused, run_config, source_of,
 };
 use crate::commands::ends::Ends;
+use crate::commands::group::check_group;
 use crate::commands::locking::lock_operation;
 use crate::commands::lookup::is_gone;
 use crate::commands::nesting::refuse_nesting;
@@ -129,6 +130,10 @@ async fn create(context: &Context, request: &RunRequest, is_waited_for: bool) ->
 async fn drafted(context: &Context, request: &RunRequest) -> Result<(RunConfig, Vec<String>)> {
     refuse_nesting(context)?;
     check_request(request)?;
+    // An exported workload may name none.
+    if !request.group.is_empty() {
+        check_group(&request.group)?;
+    }
     let host_id = context.host_id()?;
     context.store().state().make_logs().map_err(StoreError::from)?;
     let (source, server) = source_of(context, request)?;

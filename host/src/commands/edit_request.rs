@@ -6,6 +6,7 @@ use crate::commands::context::Context;
 use crate::commands::described::{
     check_instances, check_request, check_restart_policy, refused, run_config, source_of, surroundings,
 };
+use crate::commands::group::check_group;
 use crate::commands::lookup::connect_to_owner;
 use crate::commands::request::RunRequest;
 use std::collections::BTreeMap;
@@ -37,6 +38,10 @@ pub(crate) async fn changed(context: &Context, old: &RunConfig, change: &Change<
     let request = change(before.clone())?;
     refuse_another(old, &before, &request)?;
     check_request(&request)?;
+    // One of an earlier version may be in a group whose name is refused by now, and stays in it.
+    if request.group != before.group && !request.group.is_empty() {
+        check_group(&request.group)?;
+    }
     let client = connect_to_owner(context, old).await?;
     let (source, text) = if request.server == before.server {
         (recorded_source(context, old)?, before.server)

@@ -7,9 +7,9 @@ use wharf_model::{Error, ErrorKind, Result, WorkloadName};
 /// The group of a workload that names none.
 pub const DEFAULT_GROUP: &str = "default";
 /// A longer name of a group is refused.
-const NAME_BYTES_MAX: usize = 64;
+pub(crate) const GROUP_BYTES_MAX: usize = 64;
 
-/// Checks the name of a new group.
+/// Checks the name of a new group, or of the one that a new workload is listed under.
 ///
 /// # Errors
 /// It is none that can be a part of a path, or a word of a command.
@@ -17,14 +17,14 @@ pub fn check_group(name: &str) -> Result<()> {
     let is_fine =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
     if !name.is_empty()
-        && name.len() <= NAME_BYTES_MAX
+        && name.len() <= GROUP_BYTES_MAX
         && name.bytes().all(is_fine)
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
     {
         return Ok(());
     }
     let message = format!(
-        "the name of a group has up to {NAME_BYTES_MAX} small letters, digits, '-' and '_', and begins with none of those two"
+        "the name of a group has up to {GROUP_BYTES_MAX} small letters, digits, '-' and '_', and begins with none of those two"
     );
     Err(Error::new(ErrorKind::Usage, message))
 }

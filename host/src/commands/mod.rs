@@ -59,6 +59,7 @@ pub use edit::{EditResult, Edited, edit};
 pub use edit_request::Change;
 pub(crate) use ends::Ends;
 pub use forget::{Forgotten, forget};
+pub(crate) use group::GROUP_BYTES_MAX;
 pub use group::{DEFAULT_GROUP, check_group, move_to_group};
 pub use import::report::{Import, ImportResult};
 pub use import::run::import_toolhive;

@@ -197,7 +197,12 @@ fn small_things_are_as_they_are_said() {
     let host = Host::new();
     let served = Served::start(&host);
     problem(&served.post("/workloads?timeout=3", &json!({ "server": demo_server() })), 400);
+    problem(&served.post("/workloads/start?timeout=3", &json!({ "names": ["x"] })), 400);
     problem(&served.post("/workloads", &json!({ "server": "x\u{0}y" })), 400);
+    problem(&served.post("/workloads", &json!({ "server": demo_server(), "group": "A b" })), 400);
+    let of_nobody = json!({ "server": demo_server(), "runtime_options": { "surprise": "x" } });
+    let error = problem(&served.post("/workloads", &of_nobody), 400);
+    assert!(error["detail"].as_str().unwrap().contains("has no option 'surprise'"), "{error}");
     let none = problem(&served.ask("GET", "/api/v1beta/operations/nobodys", &[], ""), 404);
     assert_eq!(none["title"], "not found");
     host.configure(&json!({ "surprise": 1 }));
