@@ -22,6 +22,14 @@ use crate::stdio::downstream::sse::{KEEP_ALIVE, PROBE_INTERVAL};
 /// The content type of a stream of events.
 const EVENTS: &[u8] = b"text/event-stream";
 
+/// True if an answer with these headers is a stream of events.
+pub(crate) fn is_events(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes().get(..EVENTS.len());
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
+    })
+}
+
 /// The body of a server's answer.
 pub(crate) struct Passing<B> {
     body: B,
@@ -52,12 +60,9 @@ impl<B: Body> Passing<B> {
                 None => std::future::pending().await,
             }
         };
-        let is_events = headers.get(CONTENT_TYPE).is_some_and(|kind| {
-            let kind = kind.as_bytes().get(..EVENTS.len());
-            kind.is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
-        });
-        let takes_comments =
-            is_events && !headers.contains_key(CONTENT_ENCODING) && body.size_hint().exact().is_none();
+        let takes_comments = is_events(headers)
+            && !headers.contains_key(CONTENT_ENCODING)
+            && body.size_hint().exact().is_none();
         let end = takes_comments.then(EventEnd::default);
         let (keep_alive, away) = (limits.keep_alive, limits.ring_keep);
         Self { body, closing: Some(Box::pin(closing)), silence: None, keep_alive, away, end }

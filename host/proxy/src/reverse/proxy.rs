@@ -57,6 +57,7 @@ impl HttpProxy {
             path: RwLock::new(options.target_path.as_deref().unwrap_or(PATH).into()),
             options,
             sessions: std::sync::Mutex::default(),
+            streams: Arc::default(),
             server: RwLock::new(Server::at(upstream)),
             health: Mutex::default(),
         };
@@ -259,7 +260,7 @@ impl HttpShared {
             headers: passing(&parts.headers, |name| !stays_here(name)),
             body,
         };
-        let answer = self.send(request);
+        let answer = self.send_of_client(parts, request);
         let answer = in_time(parts, &self.options.limits, answer).await;
         // Everything but the server's own answer is an error of the proxy's.
         end(&mut operation, Outcome::Internal);
@@ -285,8 +286,10 @@ impl HttpShared {
                 end(&mut operation, if is_error { Outcome::OtherError } else { Outcome::Done });
                 let connection = parts.extensions.get::<ConnectionAbort>();
                 let body = Passing::new(body, &head.headers, connection, &self.options.limits);
+                let noted = self.note_stream(parts, &head.headers);
                 // The place is taken until the body has ended: a stream may go on for hours.
-                let mut response = Response::new(Body::new(Guarded { body, _guard: (place, operation) }));
+                let mut response =
+                    Response::new(Body::new(Guarded { body, _guard: (place, operation, noted) }));
                 *response.status_mut() = head.status;
                 *response.headers_mut() = passing(&head.headers, |name| !stays_there(name));
                 if head.status == StatusCode::METHOD_NOT_ALLOWED {

@@ -17,6 +17,7 @@ use crate::http::budget::{Budget, Holder};
 use crate::http::serve::CONNECTION_BUFFER;
 use crate::protocol::options::ProxyOptions;
 use crate::reverse::known_sessions::KnownSessions;
+use crate::reverse::open_streams::OpenStreams;
 use crate::reverse::upstream::Upstream;
 
 /// How long an unused connection is kept.
@@ -51,6 +52,8 @@ pub(crate) struct HttpShared {
     pub(crate) budget: Arc<Budget>,
     /// The sessions that the server has opened.
     pub(crate) sessions: StdMutex<KnownSessions>,
+    /// The streams that go to clients.
+    pub(crate) streams: Arc<OpenStreams>,
     /// A server that is started again may be reached elsewhere: engines choose its port anew.
     pub(crate) server: RwLock<Server>,
     /// The path at which the server serves MCP.
@@ -81,7 +84,7 @@ pub(crate) struct ToServer {
 }
 
 /// The server's answer, of which the head has come.
-type Answer = Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error>;
+pub(crate) type Answer = Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error>;
 
 impl HttpShared {
     /// Notes the session that the server names in the head of an answer.

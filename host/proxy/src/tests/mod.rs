@@ -13,6 +13,7 @@ mod lifecycle;
 mod losses;
 mod memory;
 mod per_session;
+mod resuming;
 mod rig;
 mod robustness;
 mod room;
