@@ -107,6 +107,11 @@ pub enum Advice {
         /// The runtime.
         runtime: String,
     },
+    /// Show the state of a workload.
+    ShowStatus {
+        /// Its name.
+        name: String,
+    },
     /// Show the URL at which clients reach a workload.
     ShowUrl {
         /// Its name.

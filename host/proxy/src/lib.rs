@@ -29,6 +29,7 @@ pub use http::admission::{is_host, is_path};
 pub use http::serve::{Listener, Peer, serve};
 pub use protocol::operation_counts::{DURATION_BOUNDS, DURATION_BUCKETS, OperationCount, OperationCounts};
 pub use protocol::options::{Limits, ProxyOptions};
+pub use protocol::own_error::{OUTCOME_UNKNOWN, OwnError, SERVER_RESTARTED, SERVER_STOPPED};
 pub use reverse::handshake::{NotReady, OtherPlace};
 pub use reverse::proxy::HttpProxy;
 pub use reverse::upstream::{Dialer, Dialing, Duplex, Upstream};

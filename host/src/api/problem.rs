@@ -191,6 +191,7 @@ fn link(advice: &Advice) -> Option<Link> {
         Advice::FinishRemoval { name } => of("finish_removal", "DELETE", name, ""),
         Advice::ReadLog { name } => of("read_log", "GET", name, "/logs"),
         Advice::ReadSupervisorLog { name } => of("read_supervisor_log", "GET", name, "/proxy-logs"),
+        Advice::ShowStatus { name } => of("show_status", "GET", name, ""),
         Advice::ShowUrl { name } => of("show_url", "GET", name, "/url"),
         // No route does this; the advice itself says it.
         Advice::Note { .. }

@@ -36,6 +36,7 @@ pub(super) fn text(advice: &Advice) -> Option<String> {
         Advice::Rebind { name, runtime } => {
             format!("to move it to another instance: wharf adopt {name} --runtime {runtime} --rebind")
         }
+        Advice::ShowStatus { name } => format!("see: wharf status {name}"),
         Advice::ShowUrl { name } => format!("see: wharf url {name}"),
         Advice::RotateSecret { name } => format!("to have a new one: wharf url {name} --rotate"),
         Advice::SetAuth { name, auth } => format!("run: wharf url {name} --auth {}", auth.as_str()),

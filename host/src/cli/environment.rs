@@ -71,6 +71,18 @@ impl LogLevel {
             Self::Trace => "trace",
         }
     }
+
+    /// What is logged at this level. The library that speaks MCP logs what a command tells as its error, in words of its
+    /// own, so it is heard only by those who look for faults.
+    const fn filter(self) -> &'static str {
+        match self {
+            Self::Error => "error,rmcp=off",
+            Self::Warn => "warn,rmcp=off",
+            Self::Info => "info,rmcp=off",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
 }
 
 /// Sets the umask: every file that is made belongs to its user alone, whatever the caller's umask was.
@@ -89,7 +101,7 @@ impl EnvironmentOptions {
             .with_ansi(false)
             .with_target(false)
             .without_time()
-            .with_env_filter(tracing_subscriber::EnvFilter::new(level.as_str()))
+            .with_env_filter(tracing_subscriber::EnvFilter::new(level.filter()))
             .init();
         Ok(())
     }

@@ -218,8 +218,10 @@ async fn open(context: &Context, name: &WorkloadName) -> Result<Session> {
         return Err(Error::new(ErrorKind::Failed, format!("the URL of '{name}' makes no sense")));
     };
     let token = reached.token.map(|token| token.expose().to_owned());
-    Session::open(Place { authority, url: reached.url, token }).await.map_err(|error| {
-        error.while_doing(format!("'{name}'")).advise(Advice::ReadLog { name: name.to_string() })
+    let place = Place { name: name.to_string(), authority, url: reached.url, token };
+    Session::open(place).await.map_err(|error| {
+        let error = error.while_doing(format!("'{name}'"));
+        if error.advice.is_empty() { error.advise(Advice::ReadLog { name: name.to_string() }) } else { error }
     })
 }
 

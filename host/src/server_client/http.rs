@@ -28,7 +28,7 @@ const SESSION: &str = "mcp-session-id";
 /// Why a request could not be made or answered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HttpError {
-    /// Nobody listens, or the connection broke.
+    /// Nobody listens: nothing was sent.
     #[error("the proxy cannot be reached")]
     Connection(#[source] std::io::Error),
     /// The answer is no HTTP, or broke off.
@@ -48,7 +48,8 @@ pub(crate) enum HttpError {
     Event,
 }
 
-type Failure = StreamableHttpError<HttpError>;
+/// The error of `rmcp` around it.
+pub(super) type Failure = StreamableHttpError<HttpError>;
 
 /// The address that is connected to, whatever the URL says.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 //!
 //! Called by the commands. It speaks both eras of MCP with `rmcp`, over the proxy's port, with its token, and bounds whatever
 //! the server answers. It must not know records, runtimes or front ends.
+mod failure;
 mod http;
 mod session;
 

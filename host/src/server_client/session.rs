@@ -1,4 +1,5 @@
 //! [`Session`]: one visit of a server.
+use crate::server_client::failure::{CALL, failed, not_opened};
 use crate::server_client::http::LoopbackHttp;
 use rmcp::model::{
     CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ErrorCode, Implementation,
@@ -9,7 +10,7 @@ use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{Peer, RoleClient};
 use std::time::Duration;
-use wharf_model::{Error, ErrorKind, Result, chain};
+use wharf_model::{Error, ErrorKind, Result};
 
 /// How long the first exchange may take.
 const OPEN_WAIT: Duration = Duration::from_secs(30);
@@ -22,6 +23,8 @@ const PAGES_MAX: usize = 1_000;
 
 /// Where a server is reached.
 pub(crate) struct Place {
+    /// The workload's name, for advice.
+    pub(crate) name: String,
     /// `HOST:PORT`.
     pub(crate) authority: String,
     /// Its URL, with the secret part.
@@ -33,13 +36,16 @@ pub(crate) struct Place {
 /// A visit of a server, in whichever era it speaks through the proxy.
 pub(crate) struct Session {
     running: RunningService<RoleClient, ClientConfig>,
+    /// The workload's name, for advice.
+    name: String,
 }
 
 impl Session {
     /// Begins a visit.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Runtime`]: nobody answers, or not in this protocol.
+    /// Of kind [`ErrorKind::Conflict`]: the server is not running just now. Of kind [`ErrorKind::Runtime`]: nobody
+    /// answers, or not in this protocol.
     pub(crate) async fn open(place: Place) -> Result<Self> {
         let client = LoopbackHttp { authority: place.authority.into() };
         let mut config = StreamableHttpClientTransportConfig::with_uri(place.url);
@@ -55,8 +61,8 @@ impl Session {
         let service = ClientConfig::new(ClientCapabilities::default(), me);
         let opened = serve_client_with_lifecycle(service, transport, lifecycle);
         match tokio::time::timeout(OPEN_WAIT, opened).await {
-            Ok(Ok(running)) => Ok(Self { running }),
-            Ok(Err(error)) => Err(Error::new(ErrorKind::Runtime, without_url(&chain(&error)))),
+            Ok(Ok(running)) => Ok(Self { running, name: place.name }),
+            Ok(Err(error)) => Err(not_opened(&place.name, &error)),
             Err(_) => {
                 let message = format!("it did not answer within {} s", OPEN_WAIT.as_secs());
                 Err(Error::new(ErrorKind::Deadline, message))
@@ -74,11 +80,17 @@ impl Session {
         self.running.peer()
     }
 
+    /// Tells the failure of a request.
+    fn failed(&self, method: &str, error: &ServiceError) -> Error {
+        failed(&self.name, method, error)
+    }
+
     /// Its tools.
     pub(crate) async fn tools(&self) -> Result<Vec<Tool>> {
         let mut pages = Pages::default();
         while let Some(params) = pages.next() {
-            let page = self.peer().list_tools(params).await.map_err(failed)?;
+            let page = self.peer().list_tools(params).await;
+            let page = page.map_err(|error| self.failed("tools/list", &error))?;
             pages.take(page.tools, page.next_cursor)?;
         }
         Ok(pages.items)
@@ -88,7 +100,8 @@ impl Session {
     pub(crate) async fn resources(&self) -> Result<Vec<Resource>> {
         let mut pages = Pages::default();
         while let Some(params) = pages.next() {
-            let page = self.peer().list_resources(params).await.map_err(failed)?;
+            let page = self.peer().list_resources(params).await;
+            let page = page.map_err(|error| self.failed("resources/list", &error))?;
             pages.take(page.resources, page.next_cursor)?;
         }
         Ok(pages.items)
@@ -101,7 +114,7 @@ impl Session {
             match self.peer().list_resource_templates(params).await {
                 Ok(page) => pages.take(page.resource_templates, page.next_cursor)?,
                 Err(ServiceError::McpError(error)) if error.code == ErrorCode::METHOD_NOT_FOUND => break,
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(self.failed("resources/templates/list", &error)),
             }
         }
         Ok(pages.items)
@@ -111,7 +124,8 @@ impl Session {
     pub(crate) async fn prompts(&self) -> Result<Vec<Prompt>> {
         let mut pages = Pages::default();
         while let Some(params) = pages.next() {
-            let page = self.peer().list_prompts(params).await.map_err(failed)?;
+            let page = self.peer().list_prompts(params).await;
+            let page = page.map_err(|error| self.failed("prompts/list", &error))?;
             pages.take(page.prompts, page.next_cursor)?;
         }
         Ok(pages.items)
@@ -120,7 +134,7 @@ impl Session {
     /// Calls a tool. Dropping the future tells the server that the call is cancelled.
     pub(crate) async fn call(&self, tool: &str, arguments: JsonObject) -> Result<CallToolResult> {
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        self.peer().call_tool(request).await.map_err(failed)
+        self.peer().call_tool(request).await.map_err(|error| self.failed(CALL, &error))
     }
 }
 
@@ -154,28 +168,6 @@ impl<T> Pages<T> {
     }
 }
 
-fn failed(error: ServiceError) -> Error {
-    match error {
-        ServiceError::McpError(error) => {
-            let kind = match error.code {
-                ErrorCode::INVALID_PARAMS | ErrorCode::METHOD_NOT_FOUND => ErrorKind::Usage,
-                _ => ErrorKind::Failed,
-            };
-            Error::new(kind, format!("the server refused: {} ({})", error.message, error.code.0))
-        }
-        ServiceError::UnexpectedResponse => {
-            Error::new(ErrorKind::Failed, "the server asks for something that cannot be answered here")
-        }
-        other => Error::new(ErrorKind::Runtime, without_url(&chain(&other))),
-    }
-}
-
-/// A URL holds a secret, and errors are shown.
-fn without_url(text: &str) -> String {
-    let shown = |word: &str| if word.contains("://") { "…".to_owned() } else { word.to_owned() };
-    text.split(' ').map(shown).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,10 +183,5 @@ mod tests {
         assert!(pages.take(vec![1], Some("more".to_owned())).is_err());
         let mut pages: Pages<u8> = Pages::default();
         assert!(pages.take(vec![0; ITEMS_MAX + 1], None).is_err());
-    }
-
-    #[test]
-    fn an_error_holds_no_url() {
-        assert_eq!(without_url("error at http://127.0.0.1:1/secret/mcp now"), "error at … now");
     }
 }

@@ -338,7 +338,7 @@ impl Performer<'_> {
         if let Some(proxy) = &deployment.proxy
             && !deployment.answers_after(exit).await
         {
-            proxy.close_upstream("the server ended; it is being restarted").await;
+            proxy.close_upstream(wharf_proxy::SERVER_RESTARTED).await;
         }
     }
 

@@ -34,7 +34,7 @@ impl Performer<'_> {
             servers.close().await;
         }
         if let Some(proxy) = &deployment.proxy {
-            proxy.close_upstream("the server is being stopped").await;
+            proxy.close_upstream(wharf_proxy::SERVER_STOPPED).await;
         }
         let Some(handle) = deployment.handle.clone() else { return Ok(Event::Done) };
         let client = deployment.client.clone();

@@ -100,3 +100,42 @@ fn resources_and_prompts_are_shown_and_a_server_without_them_says_so() {
     let refused = host.wharf(&["tools", "demo"]);
     assert!(refused.code == 2 && refused.stderr.contains("the server refused"), "{refused:?}");
 }
+
+/// A server that ends in the middle of its first call, and whose next process says nothing for as long as a test lasts.
+const BRIEF: &str = r#"[ -e CALLED ] && exec sleep 600
+while read -r line; do
+  id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9][0-9]*\).*/\1/p')
+  case $line in
+    *'"initialize"'*) result='{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"brief","version":"0"}}' ;;
+    *'"tools/list"'*) result='{"tools":[{"name":"end","inputSchema":{"type":"object"}}]}' ;;
+    *'"tools/call"'*) : > CALLED; exit 1 ;;
+    *'"ping"'*) result='{}' ;;
+    *) continue ;;
+  esac
+  printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
+done"#;
+
+#[test]
+fn a_server_that_ends_in_a_call_or_is_away_is_told_as_that_and_not_as_a_refusal() {
+    let host = Host::new();
+    let text = BRIEF.replace("CALLED", &host.work().join("called").display().to_string());
+    host.run(&["--name", "brief", "--restart", "on-failure", &host.script("brief", &text)]);
+    let said = host.wharf(&["call", "brief", "end"]);
+    assert_eq!((said.code, said.stdout.as_str()), (7, ""), "{said:?}");
+    assert!(said.stderr.contains("'brief', tool 'end': the server "), "{said:?}");
+    assert!(said.stderr.contains("; what was asked may or may not have been done"), "{said:?}");
+    assert!(said.stderr.contains("wharf status brief"), "{said:?}");
+    for words in ["refused", "rmcp", "WARN", "ERROR"] {
+        assert!(!said.stderr.contains(words), "{said:?}");
+    }
+    for args in [&["tools", "brief"][..], &["call", "brief", "end"], &["prompts", "brief"]] {
+        let said = host.wharf(args);
+        assert_eq!((said.code, said.stdout.as_str()), (4, ""), "{args:?}: {said:?}");
+        assert!(said.stderr.contains("the server is not running just now"), "{args:?}: {said:?}");
+        assert!(said.stderr.contains("wharf status brief"), "{args:?}: {said:?}");
+    }
+    let said = host.wharf(&["tools", "brief", "--format", "json"]);
+    let failure: Value = serde_json::from_str(&said.stderr).unwrap();
+    assert_eq!(failure["error"]["kind"], "conflict", "{failure}");
+    assert_eq!(failure["error"]["advice"], json!([{ "do": "show_status", "name": "brief" }]), "{failure}");
+}

@@ -5,4 +5,5 @@ pub(crate) mod message;
 pub(crate) mod negotiation;
 pub(crate) mod operation_counts;
 pub(crate) mod options;
+pub(crate) mod own_error;
 pub(crate) mod revision;

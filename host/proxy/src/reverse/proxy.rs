@@ -32,6 +32,7 @@ use crate::protocol::json;
 use crate::protocol::message::{Id, Message, MessageError, code};
 use crate::protocol::operation_counts::{Method as McpMethod, Operation, Outcome};
 use crate::protocol::options::{Busy, Limits, ProxyOptions};
+use crate::protocol::own_error::{GIVEN_UP_FOR_ROOM, NOT_IN_TIME, SERVER_ENDED, UNREACHABLE};
 use crate::protocol::revision::{Revision, is_modern};
 use crate::reverse::handshake::{self, NotReady, OtherPlace};
 use crate::reverse::health;
@@ -299,29 +300,12 @@ impl HttpShared {
             }
             Ok(Err(error)) => {
                 tracing::debug!(workload = %self.options.workload, %error, "the server gave no answer");
-                if error.is_connect() {
-                    bad_gateway(id, "the server cannot be reached")
-                } else {
-                    bad_gateway(id, SERVER_ENDED)
-                }
+                if error.is_connect() { bad_gateway(id, UNREACHABLE) } else { bad_gateway(id, SERVER_ENDED) }
             }
-            Err(GivenUp) => rpc_error(
-                StatusCode::GATEWAY_TIMEOUT,
-                id,
-                code::INTERNAL,
-                "the server did not answer in time",
-            ),
+            Err(GivenUp) => rpc_error(StatusCode::GATEWAY_TIMEOUT, id, code::INTERNAL, NOT_IN_TIME),
         }
     }
 }
-
-/// The error of a call in the middle of which the server ended, or closed the connection.
-const SERVER_ENDED: &str =
-    "the server ended before it answered; what was asked may or may not have been done";
-
-/// The error of a call whose body had to make room while the server had not answered.
-const GIVEN_UP_FOR_ROOM: &str =
-    "no memory is left for the body; what was asked may or may not have been done";
 
 /// The call is given up: its time is over, or its client was away for too long.
 struct GivenUp;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::budget::{Account, Holder};
 use crate::protocol::forgiven::own_id;
 use crate::protocol::message::{Message, Shape, code, error_text};
+use crate::protocol::own_error::LINE_GIVEN_UP;
 use crate::stdio::broker::State;
 use crate::stdio::call::{Answer, Call};
 use crate::stdio::delivery::Delivery;
@@ -113,10 +114,6 @@ impl State {
         self.undelivered.note_many(Reason::OtherMemory, others);
     }
 }
-
-/// The error of a call whose line made room.
-const LINE_GIVEN_UP: &str =
-    "the server was not asked: the proxy's memory is full, and most of it waits for this server to read";
 
 impl State {
     /// Bytes of lines that wait for the server.

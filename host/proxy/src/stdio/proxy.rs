@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::protocol::options::ProxyOptions;
+use crate::protocol::own_error::SHUTTING_DOWN;
 use crate::stdio::family::{Kind, Others, Source, Starting};
 use crate::stdio::shared::Shared;
 use crate::stdio::undelivered::Undelivered;
@@ -138,7 +139,7 @@ impl StdioProxy {
 
     /// Ends all sessions and their streams, and the use of the server. Nothing new is taken afterwards.
     pub async fn shutdown(&self) {
-        self.shared.close_upstream("the proxy is shutting down").await;
+        self.shared.close_upstream(SHUTTING_DOWN).await;
         let ended = self.shared.with(|state| {
             let is_first = !std::mem::replace(&mut state.is_shut, true);
             for id in state.session_ids() {

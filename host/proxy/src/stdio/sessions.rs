@@ -4,6 +4,7 @@ use tokio::time::Instant;
 use crate::protocol::message::{code, error_text};
 use crate::protocol::operation_counts::Outcome;
 use crate::protocol::options::Busy;
+use crate::protocol::own_error::SESSION_ENDED;
 use crate::stdio::broker::State;
 use crate::stdio::call::{Answer, Pending, Reply};
 use crate::stdio::session::{Principal, Session, SessionId};
@@ -51,9 +52,9 @@ impl State {
         self.note_departed(id.clone(), work, session.level);
         for (_, upstream_id) in session.calls.drain() {
             if let Some(call) = self.take_call(upstream_id, Outcome::Cancelled) {
-                self.cancel_upstream(upstream_id, &call, "the session has ended");
+                self.cancel_upstream(upstream_id, &call, SESSION_ENDED);
                 if let Reply::Held(waiting) = call.reply {
-                    let text = error_text(Some(call.id.as_json()), code::INTERNAL, "the session has ended");
+                    let text = error_text(Some(call.id.as_json()), code::INTERNAL, SESSION_ENDED);
                     let _ = waiting.send(Answer::Json(text.into()));
                 }
             }

@@ -11,6 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::http::admission::Gate;
 use crate::http::budget::Budget;
 use crate::protocol::options::ProxyOptions;
+use crate::protocol::own_error::OUTPUT_ENDED;
 use crate::stdio::broker::State;
 use crate::stdio::client_capabilities::ClientCapabilities;
 use crate::stdio::family::{Family, Kind, Source};
@@ -147,7 +148,7 @@ impl Shared {
             }
             let upstream = state.upstream.take();
             state.last_junk = upstream.as_ref().and_then(|upstream| upstream.junk.excerpt.clone());
-            state.fail_everything("the server has ended; what was asked may or may not have been done");
+            state.fail_everything(OUTPUT_ENDED);
             upstream
         });
         if ended.is_some() {

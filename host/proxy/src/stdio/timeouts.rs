@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::protocol::message::code;
 use crate::protocol::options::Limits;
+use crate::protocol::own_error::NOT_IN_TIME;
 use crate::stdio::broker::State;
 use crate::stdio::call::{Call, Pending, Reply};
 use crate::stdio::event_log::Stream;
@@ -125,7 +126,7 @@ impl State {
             .map(|(id, _)| id)
             .collect();
         for id in late {
-            let reason = "the server did not answer in time";
+            let reason = NOT_IN_TIME;
             if let Some(session) = self.fail_call(id, reason) {
                 self.forget_upstream(id, &session, reason);
             }

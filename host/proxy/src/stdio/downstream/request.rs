@@ -16,6 +16,7 @@ use crate::http::serve::ConnectionAbort;
 use crate::protocol::message::{Id, Message, Rewrite, Shape, code, error_text, result_text};
 use crate::protocol::operation_counts::{Method, Outcome};
 use crate::protocol::options::Busy;
+use crate::protocol::own_error::SERVER_GONE;
 use crate::stdio::broker::{CallError, INITIALIZED, State};
 use crate::stdio::call::{Answer, Call, Reply, may_ask};
 use crate::stdio::downstream::sse::EventBody;
@@ -105,7 +106,7 @@ async fn wait(
         }
         // There is no response to a cancelled request: the stream that would have held it just ends.
         Ok(Answer::Cancelled) => respond::events(Body::empty()),
-        Err(_) => rpc_error(StatusCode::OK, Some(id), code::INTERNAL, "the server has ended"),
+        Err(_) => rpc_error(StatusCode::OK, Some(id), code::INTERNAL, SERVER_GONE),
     }
 }
 

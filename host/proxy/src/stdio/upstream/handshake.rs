@@ -16,6 +16,7 @@ use crate::protocol::json as scanner;
 use crate::protocol::json::{JsonError, Level, Scan};
 use crate::protocol::message::{Message, Shape, line_text};
 use crate::protocol::negotiation::{named, offered};
+use crate::protocol::own_error::SERVER_REPLACED;
 use crate::protocol::revision::Revision;
 use crate::stdio::broker::{INITIALIZED, Promise, State};
 use crate::stdio::call::NoAnswer;
@@ -43,7 +44,7 @@ impl Shared {
         W: AsyncWrite + Send + Unpin + 'static,
     {
         self.start_sweeping();
-        self.close_upstream("the server was replaced").await;
+        self.close_upstream(SERVER_REPLACED).await;
         let generation = self.next_generation();
         let flooded = self.install(generation, stdout, Box::new(stdin))?;
         let result = self.shake_hands(generation, deadline, &flooded).await;
