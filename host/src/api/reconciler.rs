@@ -124,10 +124,9 @@ async fn reconcile(api: Arc<Api>, runtime: String, names: Vec<WorkloadName>) -> 
 
 fn was_judged(report: &Reconciled) -> bool {
     match report.result {
-        Reconciliation::LeftAlone
-        | Reconciliation::Failed
-        | Reconciliation::OwnerUnknown
-        | Reconciliation::Ambiguous => false,
+        // It may be judged and have nothing to be done about it: it is paused, or its supervisor is bringing it back.
+        Reconciliation::LeftAlone => !report.unasked,
+        Reconciliation::Failed | Reconciliation::OwnerUnknown | Reconciliation::Ambiguous => false,
         Reconciliation::InOrder
         | Reconciliation::Adopted
         | Reconciliation::Started

@@ -138,7 +138,7 @@ mod tests {
             sum_us: calls * 15_000,
         };
         let ping = OperationsTold { method: "ping".into(), error_type: "-32603".into(), ..call.clone() };
-        SupervisorCounts { pid, restarts, operations: vec![call, ping] }
+        SupervisorCounts { pid, restarts, starting: false, operations: vec![call, ping] }
     }
 
     fn written(totals: &Totals) -> String {

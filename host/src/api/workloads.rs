@@ -41,7 +41,7 @@ pub(crate) struct ListQuery {
     all: Option<String>,
     /// Only those of this group; one that is not there is 404.
     group: Option<String>,
-    /// Only those of this runtime.
+    /// Only those of this runtime; one that neither a plugin nor a workload has is 400.
     runtime: Option<String>,
     /// Only those with this label, as KEY=VALUE.
     label: Option<String>,
@@ -77,6 +77,13 @@ async fn list(
         api.host.take_back(runtime);
     }
     let context = api.context()?;
+    if let Some(runtime) = &options.runtime {
+        commands::must_know_runtime(&context, runtime).map_err(|error| match error.kind {
+            // A name that nobody provides is the request's fault, and no trouble that passes by itself.
+            ErrorKind::Owner => Error { kind: ErrorKind::Usage, ..error },
+            _ => error,
+        })?;
+    }
     if let Some(group) = &options.group {
         group_files::must_exist(&context, group)?;
     }

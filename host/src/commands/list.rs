@@ -1,4 +1,5 @@
 //! `list`: every workload with its effective state, in one pass.
+use crate::commands::attempts::with_attempts;
 use crate::commands::context::Context;
 use crate::commands::discovery::{Discovery, discover, discover_everything, is_ownerless, look_closely};
 use crate::commands::forget::state_word;
@@ -8,14 +9,12 @@ use crate::commands::url::{client_url, unix_socket};
 use crate::commands::view::{SessionServerView, WorkloadView};
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
-use wharf_model::{Advice, BootId, EARLIER_IMPORT, LockKind, RunConfig, Setting, StatusRecord, WorkloadName};
+use wharf_model::{Advice, BootId, EARLIER_IMPORT, LockKind, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Claim, Effective, EffectiveState, Evidence, Inputs, assess, locks_looked_at};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{LifeProbe, ProxySecrets, ReadError};
-use wharf_runtimes::{InstanceProof, Scope};
-use wharf_sdk::{Capability, Confinement};
-use wharf_supervisor::client::control;
+use wharf_runtimes::{InstanceProof, PluginError, Scope};
+use wharf_sdk::Confinement;
 
 /// How often a row that changes during the list is assessed again, before it is shown as it is recorded.
 const MAX_ASSESSMENTS: u32 = 3;
@@ -44,6 +43,9 @@ pub struct ListOptions {
 /// records are read once more; if they have changed, the row is assessed again.
 pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<WorkloadView>> {
     let configs = run_configs(context)?;
+    if let Some(runtime) = &options.runtime {
+        must_be_known(context, runtime, &configs)?;
+    }
     let mut statuses: Statuses = context.store().list_statuses()?.into_iter().collect();
     let wanted = |config: &RunConfig| options.matches(config);
     let readable: Vec<&RunConfig> = configs
@@ -96,44 +98,26 @@ pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<Worklo
     Ok(rows)
 }
 
-/// How long the supervisor of a workload that is down may take to say what it does about it.
-const ATTEMPTS_WAIT: Duration = Duration::from_millis(500);
+/// Refuses a name that neither a runtime nor a record has, with the error of a `run` that names it.
+pub(crate) fn must_know_runtime(context: &Context, runtime: &str) -> Result<()> {
+    must_be_known(context, runtime, &run_configs(context)?)
+}
 
-/// Adds to a workload that ends again and again how often its supervisor has restarted it, and when it tries again. All
-/// others are left as they are, without a question.
-pub(crate) async fn with_attempts(context: &Context, mut row: WorkloadView) -> WorkloadView {
-    let Ok(name) = WorkloadName::new(row.name.as_str()) else { return row };
-    if row.status != EffectiveState::Unhealthy || row.stale {
-        return row;
+fn must_be_known(
+    context: &Context,
+    runtime: &str,
+    configs: &[(WorkloadName, std::result::Result<RunConfig, ReadError>)],
+) -> Result<()> {
+    let mut recorded = configs.iter().filter_map(|(_, config)| config.as_ref().ok());
+    // Workloads without an owner have an empty name of a runtime.
+    if runtime.is_empty() || recorded.any(|config| config.runtime_name == runtime) {
+        return Ok(());
     }
-    let asked = control::report(context.store().state(), &name, ATTEMPTS_WAIT).await;
-    if let Ok(report) = asked
-        && report.starting
-    {
-        let next = match report.next_try_ms {
-            Some(ms) => format!("the next try is in {} s", ms.div_ceil(1000)),
-            None => "it is being brought back".to_owned(),
-        };
-        // Where an engine restarts it by itself, these are the failed attempts of the supervisor alone.
-        let times = match report.ends {
-            0 => String::new(),
-            1 => "it has ended or failed to start once, ".to_owned(),
-            times => format!("it has ended or failed to start {times} times, "),
-        };
-        row.status_context.push_str(&format!("; {times}{next}"));
-        if report.zero_ends > 1 {
-            let count = report.zero_ends;
-            row.status_context.push_str(&format!("; {count} times in a row it ended with exit code 0"));
-            let catalog = context.plugins().catalog();
-            let has_init = catalog
-                .find(&row.runtime_name)
-                .is_ok_and(|provided| provided.runtime.has(&Capability::NO_INIT));
-            if has_init {
-                row.advice.push(Advice::Choose { setting: Setting::NoInit, value: None });
-            }
-        }
+    match context.plugins().catalog().find(runtime) {
+        Err(unknown @ PluginError::UnknownRuntime { .. }) => Err(unknown.into()),
+        // Another fault of its library is told by who needs it.
+        _ => Ok(()),
     }
-    row
 }
 
 /// The groups of all workloads.

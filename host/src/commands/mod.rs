@@ -6,6 +6,7 @@
 //! must not print, and must not know any particular runtime.
 mod adopt;
 mod ask_server;
+mod attempts;
 mod attended;
 mod choose_runtime;
 mod context;
@@ -63,6 +64,7 @@ pub(crate) use group::GROUP_BYTES_MAX;
 pub use group::{DEFAULT_GROUP, check_group, move_to_group};
 pub use import::report::{Import, ImportResult};
 pub use import::run::import_toolhive;
+pub(crate) use list::must_know_runtime;
 pub use list::{ListOptions, groups, list, names};
 pub use logs::{AfterLog, LogReader, LogSource, follow_on, logs, proxy_log};
 pub use nesting::refuse_blindness;

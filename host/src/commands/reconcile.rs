@@ -5,6 +5,7 @@
 //! its operation lock, and looks at its record and its locks again: a workload that has changed since the snapshot is left
 //! alone.
 use crate::commands::adopt::record_proven_owner;
+use crate::commands::attempts::brought_back;
 use crate::commands::context::Context;
 use crate::commands::discovery::{Discovery, discover, is_ownerless, look_closely};
 use crate::commands::ends::Ends;
@@ -73,8 +74,8 @@ impl Done {
 pub enum Reconciliation {
     /// Nothing was done: it is as it should be.
     InOrder,
-    /// Nothing was done: there is no evidence, another command works on it, or it has failed and only a command may start
-    /// it again.
+    /// Nothing was done: there is no evidence, another command works on it, its supervisor is bringing it back, or it has
+    /// failed and only a command may start it again.
     LeftAlone,
     /// Nothing was done: it has no owner, and none is proven.
     OwnerUnknown,
@@ -179,6 +180,13 @@ async fn assess_and_act(context: &Context, reading: Reading, discover: &Discover
     let evidence = discover.observed.evidence(&config);
     let first = plan_for(context, &config, before.as_ref(), &evidence, false)?;
     if let Some(rest) = at_rest(&config.name, first, before.as_ref()) {
+        // Its supervisor tends it, so there is nothing to do; but it may be down, and the supervisor alone knows that: an
+        // engine may still show it as running.
+        let is_tended = rest.result == Reconciliation::InOrder
+            && before.as_ref().is_some_and(|record| record.phase == Phase::Running);
+        if is_tended && let Some(why) = brought_back(context, &config.name).await {
+            return Ok(Done::new(Reconciliation::LeftAlone, why));
+        }
         return Ok(Done { unasked: matches!(evidence, Evidence::Missing(_)), ..rest });
     }
     let Some(operation) = lock_if_free(context, &name)? else { return Ok(busy()) };

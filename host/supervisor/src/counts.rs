@@ -3,7 +3,7 @@
 use crate::client::protocol::{OperationsTold, SupervisorCounts};
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
 };
 use wharf_proxy::OperationCounts;
 
@@ -12,14 +12,17 @@ use wharf_proxy::OperationCounts;
 pub(crate) struct Counts {
     /// How often it has restarted the workload.
     restarts: Arc<AtomicU32>,
+    /// It is starting or restarting the workload.
+    starting: Arc<AtomicBool>,
     /// Its proxy's.
     pub(crate) operations: OperationCounts,
 }
 
 impl Counts {
-    /// Takes note of the number of restarts so far.
-    pub(crate) fn restarted(&self, restarts: u32) {
+    /// Takes note of the number of restarts so far, and whether the workload is being started.
+    pub(crate) fn note(&self, restarts: u32, starting: bool) {
         self.restarts.store(restarts, Relaxed);
+        self.starting.store(starting, Relaxed);
     }
 
     /// All of them as they are now.
@@ -27,6 +30,7 @@ impl Counts {
         SupervisorCounts {
             pid: std::process::id(),
             restarts: self.restarts.load(Relaxed),
+            starting: self.starting.load(Relaxed),
             operations: self.operations.all().into_iter().map(OperationsTold::from).collect(),
         }
     }

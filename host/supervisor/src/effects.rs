@@ -50,6 +50,8 @@ pub(crate) struct Performer<'a> {
     pub(crate) stopped: Option<Exit>,
     /// The last failure to follow its engine that was logged.
     pub(crate) followed_in_vain: String,
+    /// The error of the last attempt to bring the workload back; empty once it runs again.
+    pub(crate) last_failure: String,
     /// The file of the user's own socket. It must be removed before the life lock is released: the next supervisor's has
     /// the same name.
     pub(crate) socket_file: Option<ClientSocket>,
@@ -252,11 +254,13 @@ impl Performer<'_> {
             Effect::Back => {
                 reach(Point::RestartAfter);
                 self.set_up_since(outside);
+                self.last_failure.clear();
                 tracing::info!(restarts = state.restarts, "the workload is back");
             }
             Effect::NoteFailure => {
                 if let Some(error) = self.failure.take() {
                     tracing::warn!(name = %self.task.name, %error, "the restart failed");
+                    self.last_failure.clone_from(&error.message);
                     self.exit.reason = error.message;
                 }
             }

@@ -126,6 +126,7 @@ impl Performer<'_> {
             tracing::warn!(name = %self.task.name, %error, "its engine has not brought it back yet");
             self.followed_in_vain.clone_from(&error.message);
         }
+        self.last_failure.clone_from(&error.message);
         Err(error)
     }
 

@@ -18,6 +18,9 @@ use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 /// How long a ping of the server may take when a command asks the supervisor for a report.
 const PING_DEADLINE: Duration = Duration::from_secs(3);
 
+/// How much of an error is told.
+const MAX_FAILURE_CHARS: usize = 300;
+
 /// How long the server took to answer, or why that is not known.
 type Pinged = Result<Duration, String>;
 
@@ -35,6 +38,8 @@ pub(crate) struct Reports {
     ping: Option<Shared<BoxFuture<'static, Pinged>>>,
     /// How the workload ended the last time that it did, in words.
     pub(crate) last_end: Option<String>,
+    /// The error of the last attempt to bring it back; empty once it runs again.
+    pub(crate) last_failure: String,
 }
 
 impl Reports {
@@ -47,7 +52,7 @@ impl Reports {
         proxy: Option<&WorkloadProxy>,
     ) {
         while self.waiting.try_join_next().is_some() {}
-        let is_up = matches!(state.at, At::Running | At::StdoutClosed);
+        let is_up = is_up(state);
         let ping = match proxy {
             Some(proxy) if is_up => Ok(self.ping(proxy)),
             _ if !is_up => Err("it is being started".to_owned()),
@@ -70,6 +75,7 @@ impl Reports {
             ping_error: String::new(),
             undelivered: Vec::new(),
             last_end: self.last_end.clone().unwrap_or_default(),
+            last_failure: bounded(&self.last_failure),
         };
         let proxy = proxy.cloned();
         self.waiting.spawn(async move {
@@ -101,5 +107,30 @@ impl Reports {
                 self.ping.insert(ping).clone()
             }
         }
+    }
+}
+
+/// Whether the workload runs, as far as its supervisor knows.
+pub(crate) fn is_up(state: &State) -> bool {
+    matches!(state.at, At::Running | At::StdoutClosed)
+}
+
+/// The beginning of an error that an engine or a server may have made as long as it likes.
+fn bounded(error: &str) -> String {
+    match error.char_indices().nth(MAX_FAILURE_CHARS) {
+        Some((end, _)) => format!("{}…", &error[..end]),
+        None => error.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_FAILURE_CHARS, bounded};
+
+    #[test]
+    fn a_long_error_is_cut_between_two_characters() {
+        let exact = "é".repeat(MAX_FAILURE_CHARS);
+        assert_eq!(bounded(&exact), exact);
+        assert_eq!(bounded(&format!("{exact}é")), format!("{exact}…"));
     }
 }

@@ -5,7 +5,7 @@ use crate::effects::Performer;
 use crate::machine::{At, Effect, Event, Reply, State, Task, Work, step};
 use crate::outside::{ClientGone, Outside};
 use crate::progress::{Reporter, Told, heard};
-use crate::report::Reports;
+use crate::report::{Reports, is_up};
 use std::pin::pin;
 use tokio::time::Instant;
 use wharf_model::Result;
@@ -64,6 +64,7 @@ pub(crate) async fn supervise(
         exit: Exit::default(),
         stopped: None,
         followed_in_vain: String::new(),
+        last_failure: String::new(),
     };
     let outside = Outside {
         reporter,
@@ -87,7 +88,7 @@ async fn run(mut performer: Performer<'_>, mut outside: Outside<'_>, mut state: 
     (state, effects) = step(state, Event::Begin);
     loop {
         if let Some(deployment) = &performer.deployment {
-            deployment.counts.restarted(state.restarts);
+            deployment.counts.note(state.restarts, !is_up(&state));
         }
         let mut work = None;
         for effect in effects {
@@ -100,6 +101,7 @@ async fn run(mut performer: Performer<'_>, mut outside: Outside<'_>, mut state: 
         if let Some(control) = performer.opened.take() {
             outside.control = Some(control);
         }
+        outside.reports.last_failure.clone_from(&performer.last_failure);
         outside.reports.next_try = match work {
             Some(Work::Wait(pause)) if state.at == At::Pausing => Some(Instant::now() + pause),
             _ => None,

@@ -298,3 +298,16 @@ fn what_a_terminal_would_obey_is_escaped_in_records() {
     let said = host.wharf(&["list"]);
     assert!(said.contains(r"\u{1b}[2Jrun\nme"), "{said}");
 }
+
+#[test]
+fn a_list_of_a_runtime_that_nobody_provides_is_refused_unless_a_record_has_it() {
+    let host = TestHost::new();
+    assert_snapshot!(host.wharf(&["list", "--runtime", "dokcer"]), @r#"
+    exit code 5
+    -- stderr --
+    error: no plugin provides a runtime named 'dokcer'; no plugin was found at all
+    hint: see: wharf runtime list
+    "#);
+    host.record("time");
+    assert!(host.wharf(&["list", "--runtime", "absent"]).contains("no workloads match"));
+}

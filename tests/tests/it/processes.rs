@@ -254,6 +254,12 @@ fn a_workload_that_ends_again_and_again_is_unhealthy_with_the_count_and_the_next
             && said.contains("it has ended or failed to start ")
             && said.contains(" times, the next try is in ")
             && said.contains(" times in a row it ended with exit code 0")
+            && said.contains("; the last try failed: ")
+    });
+    eventually("reconcile leaves it to its supervisor", || {
+        let done = host.ok(&["reconcile", "flaps"]);
+        done.contains("left alone: its supervisor is bringing it back")
+            && done.contains("; the last try failed: ")
     });
     let list = host.wharf(&["list"]);
     assert!(

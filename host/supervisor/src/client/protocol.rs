@@ -109,6 +109,9 @@ pub struct SupervisorReport {
     /// How the workload ended before it was started again; empty if it has not.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub last_end: String,
+    /// The reason why the last attempt to bring the workload back failed; empty once it runs again.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_failure: String,
 }
 
 impl SupervisorReport {
@@ -139,6 +142,9 @@ pub struct SupervisorCounts {
     pub pid: u32,
     /// How often it has restarted the workload.
     pub restarts: u32,
+    /// It is starting or restarting the workload; supervisors of earlier versions do not send it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub starting: bool,
     /// The requests and notifications of the proxy's clients.
     #[serde(default)]
     pub operations: Vec<OperationsTold>,
