@@ -93,6 +93,10 @@ fn host_config(
     let mounts = mounts::of(spec, private)?;
     let held_back = !rights.privileged;
     let has_port = published.is_some();
+    let cap_add = options::cap_add(&spec.container)?;
+    // Podman refuses to add all and to drop all at once. Docker takes both, and adds all.
+    let adds_all =
+        flavor == Flavor::Podman && cap_add.iter().flatten().any(|capability| capability == options::ALL);
     let mut tmpfs = options::tmpfs(&spec.container)?;
     if rights.read_only && !mounts.has("/tmp") {
         tmpfs.entry("/tmp".to_owned()).or_insert_with(|| TMP_OPTIONS.to_owned());
@@ -119,8 +123,8 @@ fn host_config(
         memory,
         // The same as the memory limit: then there is no swap beside it.
         memory_swap: memory,
-        cap_add: options::cap_add(&spec.container)?,
-        cap_drop: held_back.then(|| vec!["ALL".to_owned()]),
+        cap_drop: (held_back && !adds_all).then(|| vec![options::ALL.to_owned()]),
+        cap_add,
         security_opt: held_back.then(|| vec!["no-new-privileges".to_owned()]),
         pids_limit: Some(limits::pids(spec)?),
         ulimits: limits::ulimits(flavor, &spec.container)?,
@@ -248,11 +252,23 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn podman_is_not_told_to_drop_and_to_add_all_capabilities() {
+        let dropped = |flavor, name: &str| {
+            let spec = spec(serde_json::json!({ "container": { "cap_add": [name] } }));
+            body(flavor, &spec, &[]).unwrap().host_config.unwrap().cap_drop
+        };
+        assert_eq!(dropped(Flavor::Podman, "all"), None);
+        assert_eq!(dropped(Flavor::Docker, "all"), Some(vec!["ALL".to_owned()]));
+        assert_eq!(dropped(Flavor::Podman, "SETUID"), Some(vec!["ALL".to_owned()]));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         let cases = [
             (serde_json::json!({ "labels": { "wharf.uid": "mine" } }), "wharf.uid"),
             (serde_json::json!({ "mounts": ["/a"] }), "/a"),
             (serde_json::json!({ "mounts": ["a/c:/b"] }), "./a/c"),
+            (serde_json::json!({ "mounts": ["a:/b"] }), "at least two"),
             (
                 serde_json::json!({ "container": { "network": "none" },
                 "permission_profile": { "network": { "mode": "bridge", "outbound": { "insecure_allow_all": true } } } }),

@@ -27,7 +27,7 @@ use futures_util::StreamExt;
 use std::{os::unix::fs::MetadataExt, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 use wharf_sdk::{
-    Error, ErrorCode, Handle, PullPolicy, Result, WorkloadSpec, WorkloadState, document::Event,
+    Error, ErrorCode, Handle, HostServices, PullPolicy, Result, WorkloadSpec, WorkloadState, document::Event,
     keyed_lock::KeyedGuard,
 };
 
@@ -38,6 +38,9 @@ const NAMES: usize = 5;
 const CLEANING: Duration = Duration::from_secs(60);
 /// A part of Podman's error when it has no init program for containers.
 const NO_INIT: &str = "container-init binary";
+/// What a user is told then.
+const NO_INIT_TOLD: &str = "Podman has no init program for containers, so the server is the first process of its container: \
+    it ignores signals that it does not handle, and orphans stay; install catatonit, or run it with --no-init";
 
 impl ContainerRuntime {
     /// Makes the container without starting it; or keeps an earlier one that was made of the same specification.
@@ -88,7 +91,9 @@ impl ContainerRuntime {
                 // a container of an earlier version, which had no such label, is still the same.
                 labels.insert(labels::PARENT.to_owned(), spec.parent.clone().unwrap_or_default());
                 let target_port = target_port(&settled);
-                (self.noted(Making { engine, spec: settled, body }.begin(turn).await)?, target_port)
+                let host = self.host.clone();
+                let making = Making { engine, host, spec: settled, body };
+                (self.noted(making.begin(turn).await)?, target_port)
             }
         };
         self.remembered.keep();
@@ -174,7 +179,7 @@ impl ContainerRuntime {
             return;
         }
         let engine_user = std::fs::metadata(&engine.socket).map_or(0, |socket| socket.uid());
-        for message in mount_advice::of(body, image_user, engine_user) {
+        for message in mount_advice::of(body, image_user, engine_user, &engine.socket) {
             self.host.event(&Event { uid: spec.uid.clone(), message, progress: None, is_warning: true });
         }
     }
@@ -237,6 +242,7 @@ fn several_of_it(seen: &[Summary]) -> Error {
 /// A container that is to be made.
 struct Making {
     engine: Arc<Engine>,
+    host: HostServices,
     spec: WorkloadSpec,
     body: ContainerCreateBody,
 }
@@ -319,11 +325,18 @@ impl Making {
                 if let Some(host) = &mut self.body.host_config {
                     host.init = None;
                 }
-                create(self.body.clone()).await
+                let made = create(self.body.clone()).await;
+                self.tell_of_no_init();
+                made
             }
             made => made,
         };
         made.map(|made| (made.id, made.warnings))
+    }
+
+    fn tell_of_no_init(&self) {
+        let message = NO_INIT_TOLD.to_owned();
+        self.host.event(&Event { uid: self.spec.uid.clone(), message, progress: None, is_warning: true });
     }
 
     async fn remove(&self, container: &str) -> Result<()> {

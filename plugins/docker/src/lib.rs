@@ -36,6 +36,7 @@ mod log_end;
 mod log_source;
 mod logs;
 mod memory_kills;
+mod memory_watch;
 mod mount_advice;
 mod mounts;
 mod name;

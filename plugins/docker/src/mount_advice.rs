@@ -1,15 +1,25 @@
 //! What a user should know about the mounts of a workload before it starts: folders that its user cannot use, and the
-//! socket of an engine, which gives it this machine. Nothing is refused for this: it may be what the user wants.
+//! socket of an engine, or a folder that holds one, which gives it this machine. Nothing is refused for this: it may be what
+//! the user wants.
 //!
 //! Called for engines on this machine alone: the files of another one are not seen from here.
 use bollard::models::{ContainerCreateBody, MountType};
 use std::{
     fs::Metadata,
     os::unix::fs::{FileTypeExt, MetadataExt},
+    path::{Path, PathBuf},
 };
 
-/// The names of engines' sockets.
-const ENGINES: [&str; 4] = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock"];
+/// Parts of the names of engines' sockets.
+const ENGINES: [&str; 5] = ["docker", "podman", "containerd", "crio", "buildkit"];
+/// Where sockets of engines usually are.
+const USUAL: [&str; 5] = [
+    "/run/docker.sock",
+    "/run/podman/podman.sock",
+    "/run/containerd/containerd.sock",
+    "/run/crio/crio.sock",
+    "/run/buildkit/buildkitd.sock",
+];
 /// Capabilities of root with which the modes of files do not count.
 const OVERRIDES: [&str; 2] = ["DAC_OVERRIDE", "ALL"];
 const READ: u32 = 0o4;
@@ -31,8 +41,13 @@ struct User {
 }
 
 /// Sentences about the mounts of a container that is to be made. `image_user` is the user of its image; `engine_user` the
-/// one that the engine runs as.
-pub(crate) fn of(body: &ContainerCreateBody, image_user: &str, engine_user: u32) -> Vec<String> {
+/// one that the engine runs as, and `endpoint` its socket.
+pub(crate) fn of(
+    body: &ContainerCreateBody,
+    image_user: &str,
+    engine_user: u32,
+    endpoint: &Path,
+) -> Vec<String> {
     let asked = body.user.as_deref().unwrap_or(image_user);
     let user = User::named(asked).and_then(|user| user.outside(engine_user));
     let keeps = body.host_config.as_ref().and_then(|host| host.cap_add.as_deref()).unwrap_or_default();
@@ -41,11 +56,10 @@ pub(crate) fn of(body: &ContainerCreateBody, image_user: &str, engine_user: u32)
     let mut sentences = Vec::new();
     for bind in binds(body) {
         let Ok(metadata) = std::fs::metadata(bind.source) else { continue };
-        if metadata.file_type().is_socket() && ENGINES.iter().any(|name| bind.source.ends_with(name)) {
-            sentences.push(format!(
-                "{} is the socket of an engine: the workload can do with this machine whatever that engine can",
-                bind.source
-            ));
+        // No advice follows that would let the workload's user use such a socket.
+        if let Some(gives) = gives_an_engine(bind.source, &metadata, endpoint) {
+            sentences
+                .push(format!("{gives}: the workload can do with this machine whatever that engine can"));
         } else if let Some(user) = user
             && !(user.uid == 0 && ignores_modes)
             && let Some(what) = user.lacks(&metadata, bind.read_only)
@@ -54,6 +68,33 @@ pub(crate) fn of(body: &ContainerCreateBody, image_user: &str, engine_user: u32)
         }
     }
     sentences
+}
+
+/// In words, that a path is the socket of an engine, or a folder that holds one; none if it is neither.
+fn gives_an_engine(source: &str, metadata: &Metadata, endpoint: &Path) -> Option<String> {
+    let real = Path::new(source).canonicalize().unwrap_or_else(|_| PathBuf::from(source));
+    if metadata.is_dir() {
+        let sockets = std::iter::once(endpoint).chain(USUAL.into_iter().map(Path::new));
+        let held = sockets.filter_map(|socket| socket.canonicalize().ok()).find(|socket| {
+            socket.starts_with(&real) && std::fs::metadata(socket).is_ok_and(|it| it.file_type().is_socket())
+        })?;
+        return Some(format!("{source} holds the socket of an engine ({})", held.display()));
+    }
+    let is_named = [Path::new(source), &real].into_iter().any(has_engines_name);
+    let is_engine = metadata.file_type().is_socket() && (is_named || is_same(metadata, endpoint));
+    is_engine.then(|| format!("{source} is the socket of an engine"))
+}
+
+/// Whether a socket is called as those of engines are.
+fn has_engines_name(socket: &Path) -> bool {
+    let is_socket = socket.extension().is_some_and(|ending| ending == "sock");
+    let stem = socket.file_stem().map(|stem| stem.to_string_lossy().to_ascii_lowercase());
+    is_socket && stem.is_some_and(|stem| ENGINES.iter().any(|engine| stem.contains(engine)))
+}
+
+/// Whether this is the file at a path, whatever its name.
+fn is_same(metadata: &Metadata, path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|it| (it.dev(), it.ino()) == (metadata.dev(), metadata.ino()))
 }
 
 fn binds(body: &ContainerCreateBody) -> impl Iterator<Item = Bind<'_>> {
@@ -127,10 +168,20 @@ mod tests {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt, os::unix::net::UnixListener};
 
     fn sentences(mount: &str, user: Option<&str>, image_user: &str, cap_add: &[&str]) -> Vec<String> {
+        sentences_at(Path::new("/nowhere"), mount, user, image_user, cap_add)
+    }
+
+    fn sentences_at(
+        endpoint: &Path,
+        mount: &str,
+        user: Option<&str>,
+        image_user: &str,
+        cap_add: &[&str],
+    ) -> Vec<String> {
         let spec = container::tests::spec(serde_json::json!({
             "mounts": [mount], "user": user, "container": { "cap_add": cap_add },
         }));
-        of(&container::body(Flavor::Docker, &spec, &[]).unwrap(), image_user, 0)
+        of(&container::body(Flavor::Docker, &spec, &[]).unwrap(), image_user, 0, endpoint)
     }
 
     #[test]
@@ -172,5 +223,38 @@ mod tests {
         let _listener = UnixListener::bind(&socket).unwrap();
         let told = sentences(&format!("{}:/var/run/docker.sock", socket.display()), None, "", &[]);
         assert!(told[0].contains("socket of an engine"), "{told:?}");
+    }
+
+    #[test]
+    fn an_engines_socket_is_known_whatever_it_is_called_and_wherever_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("api");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        std::fs::set_permissions(&socket, Permissions::from_mode(0o660)).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&socket, &link).unwrap();
+        let told = |mounted: &Path, endpoint: &Path| {
+            sentences_at(endpoint, &format!("{}:/mounted", mounted.display()), None, "4711", &[])
+        };
+        for (mounted, endpoint) in [(&socket, &socket), (&link, &socket), (&socket, &link)] {
+            let told = told(mounted, endpoint);
+            assert!(told.len() == 1 && told[0].contains("is the socket of an engine"), "{told:?}");
+            assert!(!told[0].contains("--user"), "{told:?}");
+        }
+        let held = told(folder.path(), &link);
+        assert!(held.len() == 1 && held[0].contains("holds the socket of an engine"), "{held:?}");
+        assert!(!held[0].contains("--user"), "{held:?}");
+        let other = told(&socket, Path::new("/nowhere"));
+        assert!(!other.concat().contains("socket of an engine"), "{other:?}");
+        for (name, is_engine) in [
+            ("/run/docker.sock", true),
+            ("/srv/my-docker-raw.sock", true),
+            ("/srv/Podman-2.sock", true),
+            ("/run/containerd/containerd.sock", true),
+            ("/run/docker.pid", false),
+            ("/run/docker/plugins/other.sock", false),
+        ] {
+            assert_eq!(has_engines_name(Path::new(name)), is_engine, "{name}");
+        }
     }
 }

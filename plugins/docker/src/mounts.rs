@@ -60,6 +60,12 @@ fn add(all: &mut Mounts, text: &str, private: &[PathBuf]) -> Result<()> {
         all.mounts.push(mount(MountType::VOLUME, source, target, read_only));
         return Ok(());
     }
+    if is_too_short(source) {
+        return Err(Error::invalid(format!(
+            "the mount '{text}' names a volume by one character, and the name of a volume has at least two; for a file or folder \
+             below the current one write ./{source}:{target}"
+        )));
+    }
     if !Path::new(source).is_absolute() {
         return Err(Error::invalid(format!(
             "the mount '{text}' begins with a path that is not absolute; for a file or folder below the current one write \
@@ -84,6 +90,12 @@ fn add(all: &mut Mounts, text: &str, private: &[PathBuf]) -> Result<()> {
 fn is_volume(source: &str) -> bool {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     source.len() > 1 && source.starts_with(|c: char| c.is_ascii_alphanumeric()) && source.chars().all(fine)
+}
+
+/// Whether this would be the name of a volume if it were longer. Docker has no names of one character; Podman has, and a
+/// workload has the same form with either.
+fn is_too_short(source: &str) -> bool {
+    source.len() == 1 && source.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 /// Parses `HOST`, for the same path in the container, or `HOST:WORKLOAD`.

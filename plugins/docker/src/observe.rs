@@ -242,6 +242,11 @@ pub(crate) fn last_end(seen: &Inspection) -> Option<u64> {
     seen.state.as_ref()?.finished_at.as_deref().and_then(millis)
 }
 
+/// When it was started last, in milliseconds after the epoch; none if it never was.
+pub(crate) fn last_start(seen: &Inspection) -> Option<u64> {
+    seen.state.as_ref()?.started_at.as_deref().and_then(millis)
+}
+
 /// Whether somebody has paused it.
 pub(crate) fn is_paused(seen: &Inspection) -> bool {
     seen.state.as_ref().is_some_and(|state| state.status.as_deref() == Some(PAUSED))

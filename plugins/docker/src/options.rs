@@ -21,6 +21,8 @@ const ULIMITS: [&str; 15] = [
     "sigpending",
     "stack",
 ];
+/// The word for all capabilities.
+pub(crate) const ALL: &str = "ALL";
 /// The address in `add_hosts` that stands for this machine's.
 pub(crate) const GATEWAY: &str = "host-gateway";
 
@@ -71,11 +73,11 @@ pub(crate) fn network(options: &ContainerOptions, has_port: bool) -> Result<Opti
         )));
     }
     if has_port && matches!(name.as_str(), "host" | "none") {
-        return Err(Error::unenforceable(
-            "container.network",
-            "on a container that serves a port",
-            "there it has no port of its own that could be published",
-        ));
+        // Not `unsupported`: the field is supported, and no runtime can do both.
+        return Err(Error::invalid(format!(
+            "'container.network' cannot be '{name}' for a server with a port: there it has no port of its own that could be \
+             published; leave it out, or name another network"
+        )));
     }
     Ok(Some(name.clone()))
 }
@@ -173,6 +175,7 @@ mod tests {
         wrong(r#"{"shm_size_bytes":0}"#, |it| shm_size(it).err(), "0");
         assert!(working_dir(Some("srv")).is_err());
         let refused = network(&options(r#"{"network":"host"}"#), true).unwrap_err();
-        assert_eq!(refused.code, ErrorCode::Unsupported);
+        assert_eq!(refused.code, ErrorCode::InvalidArgument, "no other runtime can do both");
+        assert_eq!(network(&options(r#"{"network":"host"}"#), false).unwrap().as_deref(), Some("host"));
     }
 }

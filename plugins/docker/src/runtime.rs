@@ -9,6 +9,7 @@ use crate::{
     handle::HandleData,
     hints, labels, logs,
     memory_kills::explained,
+    memory_watch::MemoryWatches,
     observe,
     remembered::Remembered,
     search::{Found, Surroundings},
@@ -40,6 +41,7 @@ pub(crate) struct ContainerRuntime {
     /// and the next deployment waits for that.
     pub(crate) turns: KeyedLock,
     pub(crate) presences: Presences,
+    memory_watches: MemoryWatches,
     found: Found,
     pub(crate) remembered: Remembered,
     /// The engine that answered last. Another version of it may come back after it went away.
@@ -200,8 +202,10 @@ impl ContainerRuntime {
         // The inspection has more details, but the code alone is enough if the engine is shutting down and the inspection
         // fails.
         match seen {
-            Ok(Seen { observation: Observation { exit: Some(exit), .. }, .. }) => {
-                Ok(if end.had_memory_kills { explained(exit) } else { exit })
+            Ok(Seen { observation: Observation { exit: Some(exit), started_at_ms, .. }, .. }) => {
+                let had_memory_kills =
+                    end.had_memory_kills || self.memory_watches.had_kills(container, started_at_ms).await;
+                Ok(if had_memory_kills { explained(exit) } else { exit })
             }
             // Somebody has started it again since. It has ended all the same, and the time of that end is known.
             Ok(Seen { observation, last_end, .. }) if observation.state == WorkloadState::Running => {
@@ -254,6 +258,7 @@ impl Runtime for ContainerRuntime {
             private_dirs: context.private_dirs,
             turns: KeyedLock::default(),
             presences: Presences::default(),
+            memory_watches: MemoryWatches::default(),
             found,
             remembered: Remembered::of(flavor, &context.data_dir),
             engine: Mutex::default(),
@@ -311,7 +316,9 @@ impl Runtime for ContainerRuntime {
                 .map_err(|error| self.failed("the container is paused, and cannot go on", &error));
         }
         let started = engine.alive(engine.client.start_container(&data.container, None)).await;
-        started.map_err(|error| self.failed("the container cannot be started", &error))
+        started.map_err(|error| self.failed("the container cannot be started", &error))?;
+        self.memory_watches.begin(&engine, &data.container);
+        Ok(())
     }
 
     async fn stop(&self, handle: &Handle, options: StopOptions) -> Result<()> {
@@ -327,6 +334,7 @@ impl Runtime for ContainerRuntime {
         let data = HandleData::read(handle)?;
         let _turn = self.turns.lock(&handle.uid).await;
         drop(self.presences.take(&data.container));
+        self.memory_watches.forget(&data.container);
         if self.is_gone(handle).await? {
             return Ok(());
         }

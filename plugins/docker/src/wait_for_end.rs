@@ -123,7 +123,7 @@ async fn code(engine: &Engine, container: &str) -> Result<i64> {
 
 /// A container's first process, by its number on this machine, and the kernel's count of kills in its control group. None if
 /// it is not proven to be one of this container: the engine may be on another machine, with other numbers.
-fn process(container: &str, pid: i32) -> Option<(Process, Option<MemoryKills>)> {
+pub(crate) fn process(container: &str, pid: i32) -> Option<(Process, Option<MemoryKills>)> {
     let process = Process::open(pid).ok()??;
     // Read after the descriptor was opened: if the number has been used again by now, the control groups are another
     // process's and the check fails.
