@@ -12,8 +12,9 @@ use wharf_supervisor::client::control;
 
 /// How long a supervisor may take to answer that it leaves: it may be in the middle of a call.
 const LEAVE_WAIT: Duration = Duration::from_secs(10);
-/// How long a supervisor may take to end after its answer, or after it was killed.
-const END_WAIT: Duration = Duration::from_secs(10);
+/// How long a supervisor may take to end after its answer, or after it was killed: longer than it waits for the servers of its
+/// sessions (`CLOSE_WAIT` of the supervisor's `session_servers.rs`) and for its clients.
+const END_WAIT: Duration = Duration::from_secs(20);
 
 /// Asks the supervisor to end and leave the workload as it is. One that gives no answer is killed, if the record proves
 /// which process it is (R12). Its life lock tells when it is gone.

@@ -114,6 +114,7 @@ fn must_be_known(
         return Ok(());
     }
     match context.plugins().catalog().find(runtime) {
+        Err(PluginError::UnknownRuntime { unusable, .. }) if !unusable.is_empty() => Ok(()),
         Err(unknown @ PluginError::UnknownRuntime { .. }) => Err(unknown.into()),
         // Another fault of its library is told by who needs it.
         _ => Ok(()),

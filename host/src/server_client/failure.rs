@@ -52,7 +52,7 @@ fn answered(name: &str, method: &str, error: &ErrorData) -> Error {
     let told = &error.message;
     match OwnError::of(error.code.0, told) {
         Some(OwnError::Away) => {
-            let message = format!("{told} just now: it is being brought back, unless it is being stopped");
+            let message = format!("{told} just now; nothing was done");
             Error::new(ErrorKind::Conflict, message).advise(status(name))
         }
         Some(OwnError::NotPassedOn) => {

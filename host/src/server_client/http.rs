@@ -191,7 +191,7 @@ impl StreamableHttpClient for LoopbackHttp {
         if !status.is_success() {
             let limit = if is(&headers, JSON) { ANSWER_BYTES_MAX } else { DIAGNOSTIC_BYTES_MAX };
             let body = whole(response.into_body(), limit).await.unwrap_or_default();
-            let Ok(JsonRpcMessage::Error(told)) = serde_json::from_slice::<ServerJsonRpcMessage>(&body)
+            let Ok(JsonRpcMessage::Error(mut told)) = serde_json::from_slice::<ServerJsonRpcMessage>(&body)
             else {
                 let text =
                     String::from_utf8_lossy(&body[..body.len().min(DIAGNOSTIC_BYTES_MAX)]).into_owned();
@@ -205,6 +205,10 @@ impl StreamableHttpClient for LoopbackHttp {
                     None => Err(StreamableHttpError::UnexpectedServerResponse(text.into())),
                 };
             };
+            // The proxy refuses a body that it has not read without an id, and `rmcp` drops such an error.
+            if let (None, ClientJsonRpcMessage::Request(request)) = (&told.id, &message) {
+                told.id = Some(request.id.clone());
+            }
             if let Some(refused) = refused_discovery(&message, &told.error).filter(|_| session_id.is_none()) {
                 return Ok(refused);
             }

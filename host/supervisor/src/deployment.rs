@@ -43,6 +43,8 @@ pub(crate) struct Deployment {
     pub(crate) access: Access,
     /// The proxy. It is made at the first start, and kept over restarts.
     pub(crate) proxy: Option<WorkloadProxy>,
+    /// True if the server's stream was lost, and is back, and the server was not started since.
+    pub(crate) is_reattached: bool,
     /// The servers of its sessions, where each has one; made with the proxy.
     pub(crate) session_servers: Option<SessionServers>,
     /// The handle of the present deployment.

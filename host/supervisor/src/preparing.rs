@@ -53,6 +53,7 @@ pub(crate) async fn connect(task: &SupervisorRequest, events: Option<EventListen
         target_port,
         access,
         proxy: None,
+        is_reattached: false,
         session_servers: None,
         handle: None,
         recorded: None,

@@ -20,6 +20,7 @@ const EXIT_GRACE: Duration = Duration::from_secs(2);
 impl Deployment {
     /// Attaches, starts, and makes the handshake with a server on stdin and stdout.
     pub(crate) async fn start_stdio(&mut self, handle: &Handle) -> Result<()> {
+        self.is_reattached = false;
         let stream = self.client.attach(handle).await?;
         let (stdout, stdin) = stream
             .into_sides()

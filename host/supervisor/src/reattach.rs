@@ -21,7 +21,7 @@ impl Deployment {
     /// # Errors
     /// It does not run, cannot be attached, or does not answer: then nothing reaches it any more. Nor is one attached that
     /// somebody has started again since it was `up`: that is an end and another start.
-    async fn reattach(&self, up: Duration) -> Result<()> {
+    async fn reattach(&mut self, up: Duration) -> Result<()> {
         let failed = |why: &str| Error::new(ErrorKind::Runtime, why);
         let (Some(handle), Some(WorkloadProxy::Stdio(proxy))) = (&self.handle, &self.proxy) else {
             return Err(failed("it has no stream"));
@@ -40,7 +40,9 @@ impl Deployment {
             .into_sides()
             .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
         let answered = proxy.connect(stdout, stdin, HANDSHAKE_TIMEOUT).await;
-        answered.map(drop).map_err(|error| Error::caused(ErrorKind::Runtime, "it does not answer", &error))
+        answered.map_err(|error| Error::caused(ErrorKind::Runtime, "it does not answer", &error))?;
+        self.is_reattached = true;
+        Ok(())
     }
 
     /// True if a server answers on the workload's stream though its engine has told of this end, after which it restarts the
@@ -48,9 +50,9 @@ impl Deployment {
     ///
     /// Situation: an engine was away, the workload has ended meanwhile and runs again, and its stream is back; only then the
     /// engine tells of the end. Conclusion: the server that ended is not the one that answers, which keeps its stream: the end
-    /// of its input would end it, too.
+    /// of its input would end it, too. A stream that was never lost is that of the server that ended, even if it answers yet.
     pub(crate) async fn answers_after(&self, exit: &Exit) -> bool {
-        let Some(proxy) = self.proxy.as_ref().filter(|proxy| proxy.has_stream()) else { return false };
+        let Some(proxy) = self.proxy.as_ref().filter(|_| self.is_reattached) else { return false };
         exit.restarts && proxy.ping(SIGN_OF_LIFE).await.is_ok()
     }
 
@@ -113,7 +115,8 @@ impl Performer<'_> {
             return Ok(self.ended_meanwhile(exit));
         }
         if deployment.answers_after(&known).await {
-            // An engine that still shows the end would tell of it once more.
+            // An engine that still shows the end would tell of it once more, and so may one that was not heard.
+            deployment.prove_owner().await?;
             let is_late =
                 || Error::new(ErrorKind::Runtime, "its engine does not show yet that it runs again");
             return ended.map_or(Ok(Event::Done), |_| Err(is_late()));
@@ -132,6 +135,8 @@ impl Performer<'_> {
 
     fn ended_meanwhile(&mut self, exit: Exit) -> Event {
         let ending = ending(&exit, false, self.up_since);
+        // Between the last try that failed and this end it ran.
+        self.last_failure.clear();
         self.stopped = Some(exit);
         Event::Exited(ending)
     }

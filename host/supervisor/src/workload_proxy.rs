@@ -85,11 +85,6 @@ impl WorkloadProxy {
         }
     }
 
-    /// True of a server on stdin and stdout.
-    pub(crate) fn has_stream(&self) -> bool {
-        matches!(self, Self::Stdio(_))
-    }
-
     /// Resolves when the server's stream has ended; never for a server with a port.
     pub(crate) async fn disconnected(&self) {
         match self {

@@ -326,7 +326,9 @@ impl Making {
                     host.init = None;
                 }
                 let made = create(self.body.clone()).await;
-                self.tell_of_no_init();
+                if made.is_ok() {
+                    self.tell_of_no_init();
+                }
                 made
             }
             made => made,

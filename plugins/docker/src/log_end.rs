@@ -1,10 +1,8 @@
-//! The last lines of a log of which one stream alone is wanted, read from its end; or of one whose engine cannot be asked for
-//! the last lines.
+//! The last lines of a log of which one stream alone is wanted, read from its end.
 //!
 //! An engine gives the last lines of both streams together. So it is asked for some, for more if too few of them are of the
-//! wanted stream, and for all in the end; for all at once if its own last lines are wrong ([`Log::has_no_tail`]). Where the
-//! log is followed, each part is asked for with its time: what is written between the two questions is neither lost nor shown
-//! twice. The times stay where they are wanted ([`Stamps`]).
+//! wanted stream, and for all in the end. Where the log is followed, each part is asked for with its time: what is written
+//! between the two questions is neither lost nor shown twice. The times stay where they are wanted ([`Stamps`]).
 use crate::log_source::{Asked, Log};
 use bollard::errors::Error;
 use bytes::Bytes;
@@ -28,7 +26,7 @@ type Parts = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 pub(crate) async fn read(log: Log, count: u64, follow: bool, stamps: Stamps) -> Result<Parts, Error> {
     let timestamps = follow || stamps.wanted;
     let first = if follow { FIRST_FOLLOWED } else { FIRST };
-    let mut tail = (!log.has_no_tail).then_some(first.max(count.saturating_mul(2)));
+    let mut tail = Some(first.max(count.saturating_mul(2)));
     let end = loop {
         let asked = Asked { tail, timestamps, ..Asked::default() };
         let end = last(log.ask(asked), count, timestamps, stamps).await?;
@@ -187,52 +185,12 @@ fn timed(mut part: Bytes) -> (Option<Timestamp>, Bytes) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bollard::{API_DEFAULT_VERSION, Docker};
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::UnixListener,
-    };
 
     const PLAIN: Stamps = Stamps { wanted: false, in_line: false };
 
     fn parts(texts: &[&'static str]) -> impl Stream<Item = Result<Bytes, Error>> + use<> {
         let parts: Vec<_> = texts.iter().map(|text| Ok(Bytes::from_static(text.as_bytes()))).collect();
         stream::iter(parts)
-    }
-
-    /// The last lines of a log of two lines that were written in two writes each, as an engine gives it that puts the parts
-    /// of its last lines together in the wrong order.
-    async fn last_of_parts(has_no_tail: bool) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("engine.sock");
-        let listener = UnixListener::bind(&socket).unwrap();
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let mut request = [0; 4096];
-                let count = client.read(&mut request).await.unwrap();
-                let is_whole = String::from_utf8_lossy(&request[..count]).contains("tail=all");
-                let lines =
-                    if is_whole { ["part1-rest1\n", "part2-rest2\n"] } else { ["rest1part2-\n", "rest2\n"] };
-                let frame = |line: &str| {
-                    let length = u32::try_from(line.len()).unwrap().to_be_bytes();
-                    [&[2_u8, 0, 0, 0][..], &length[..], line.as_bytes()].concat()
-                };
-                let body = lines.map(frame).concat();
-                let head =
-                    format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
-                client.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
-            }
-        });
-        let client = Docker::connect_with_unix(socket.to_str().unwrap(), 20, API_DEFAULT_VERSION).unwrap();
-        let log = Log { client, container: "e119".to_owned(), is_protocol: true, since: 0, has_no_tail };
-        let lines: Vec<Bytes> = read(log, 2, false, PLAIN).await.unwrap().try_collect().await.unwrap();
-        String::from_utf8(lines.concat()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn an_engine_whose_last_lines_are_wrong_is_asked_for_all() {
-        assert_eq!(last_of_parts(true).await, "part1-rest1\npart2-rest2\n");
-        assert_eq!(last_of_parts(false).await, "rest1part2-\nrest2\n");
     }
 
     fn texts(lines: VecDeque<Bytes>) -> Vec<String> {

@@ -12,8 +12,6 @@ pub(crate) struct Log {
     pub(crate) is_protocol: bool,
     /// Nothing before this second.
     pub(crate) since: i32,
-    /// Its engine gives wrong lines where it is asked for the last ones, so that it is asked for all of them.
-    pub(crate) has_no_tail: bool,
 }
 
 /// What is asked of an engine.

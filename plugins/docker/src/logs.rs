@@ -1,7 +1,6 @@
 //! The output of a container, from the engine's store.
 use crate::{
     engine::Engine,
-    flavor::Flavor,
     handle::HandleData,
     log_end::{self, Stamps},
     log_source::{Asked, Log},
@@ -18,16 +17,12 @@ pub(crate) fn open(engine: &Engine, data: &HandleData, options: LogOptions) -> B
     let is_protocol = data.target_port.is_none();
     let since = options.since_ms.map_or(0, |ms| i32::try_from(ms / 1000).unwrap_or(i32::MAX));
     let (client, container) = (engine.client.clone(), data.container.clone());
-    // Situation: a server writes a line in two writes. Podman 4 keeps two parts; asked for the last lines, it puts the parts
-    // together in the wrong order, so that its answer has lines that nobody wrote; asked for all lines, it does not.
-    // Conclusion: Podman is asked for all of them, of which it keeps no more than its log is bounded to.
-    let has_no_tail = engine.flavor == Flavor::Podman;
-    let log = Log { client, container, is_protocol, since, has_no_tail };
+    let log = Log { client, container, is_protocol, since };
     let (follow, stamps) = (options.follow, Stamps::new(options.timestamps));
     // Engines count the lines of both streams, even if only one is asked for. So where stdout is left out, the lines are
-    // counted here. So they are where the engine's last lines are wrong.
+    // counted here.
     match options.tail {
-        Some(count) if is_protocol || has_no_tail => {
+        Some(count) if is_protocol => {
             let end = log_end::read(log, count, follow, stamps);
             reading(stream::once(end).try_flatten())
         }

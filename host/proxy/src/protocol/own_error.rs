@@ -1,5 +1,5 @@
 //! [`OwnError`]: the errors that are the proxy's own and not the server's. On the wire both look alike, so they are told
-//! apart by their words, which are here.
+//! apart by their words, which are here. That proves nothing: a server may say the same words, of its own calls.
 use crate::protocol::message::code;
 use crate::protocol::options::Busy;
 
@@ -40,8 +40,15 @@ pub(crate) const LINE_GIVEN_UP: &str =
 /// The error of a request to an HTTP server that does not listen.
 pub(crate) const UNREACHABLE: &str = "the server cannot be reached";
 
+/// The beginning of the error of a request whose answer makes no sense.
+pub(crate) const ANSWER_UNUSABLE: &str = "the server's answer cannot be used: ";
+/// The error of a request that an HTTP server answers with another protocol.
+pub(crate) const OTHER_PROTOCOL: &str = "the server would speak another protocol, which was not asked for";
+/// The error of a request that an HTTP server answers with a redirect.
+pub(crate) const REDIRECTED: &str = "the server answered with a redirect, which is not followed";
+
 /// The errors of requests that the server may have got.
-const UNANSWERED: [&str; 12] = [
+const UNANSWERED: [&str; 14] = [
     SERVER_STOPPED,
     SERVER_RESTARTED,
     OUTPUT_ENDED,
@@ -54,6 +61,8 @@ const UNANSWERED: [&str; 12] = [
     NOT_IN_TIME,
     ANSWER_DROPPED,
     ANSWER_NOT_KEPT,
+    OTHER_PROTOCOL,
+    REDIRECTED,
 ];
 
 /// The reasons for which a request is not passed on, except that no server is there.
@@ -93,7 +102,7 @@ impl OwnError {
         if text == LINE_GIVEN_UP || BUSY.iter().any(|busy| busy.to_string() == text) {
             return Some(Self::NotPassedOn);
         }
-        UNANSWERED.contains(&text).then_some(Self::Unanswered)
+        (UNANSWERED.contains(&text) || text.starts_with(ANSWER_UNUSABLE)).then_some(Self::Unanswered)
     }
 }
 
@@ -108,6 +117,8 @@ mod tests {
         for text in UNANSWERED {
             assert_eq!(OwnError::of(code::INTERNAL, text), Some(OwnError::Unanswered), "{text}");
         }
+        let unusable = format!("{ANSWER_UNUSABLE}it is no object");
+        assert_eq!(OwnError::of(code::INTERNAL, &unusable), Some(OwnError::Unanswered));
         assert_eq!(OwnError::of(code::INTERNAL, "my database is not running"), None);
         assert_eq!(OwnError::of(code::INVALID_PARAMS, "the server is not running"), None);
     }

@@ -32,7 +32,9 @@ use crate::protocol::json;
 use crate::protocol::message::{Id, Message, MessageError, code};
 use crate::protocol::operation_counts::{Method as McpMethod, Operation, Outcome};
 use crate::protocol::options::{Busy, Limits, ProxyOptions};
-use crate::protocol::own_error::{GIVEN_UP_FOR_ROOM, NOT_IN_TIME, SERVER_ENDED, UNREACHABLE};
+use crate::protocol::own_error::{
+    GIVEN_UP_FOR_ROOM, NOT_IN_TIME, OTHER_PROTOCOL, REDIRECTED, SERVER_ENDED, UNREACHABLE,
+};
 use crate::protocol::revision::{Revision, is_modern};
 use crate::reverse::handshake::{self, NotReady, OtherPlace};
 use crate::reverse::health;
@@ -266,14 +268,12 @@ impl HttpShared {
         // Everything but the server's own answer is an error of the proxy's.
         end(&mut operation, Outcome::Internal);
         match answer {
-            Ok(Ok(answer)) if answer.status().is_informational() => {
-                bad_gateway(id, "the server would speak another protocol, which was not asked for")
-            }
+            Ok(Ok(answer)) if answer.status().is_informational() => bad_gateway(id, OTHER_PROTOCOL),
             // 304 leads nowhere: it says that the client has the answer.
             Ok(Ok(answer))
                 if answer.status().is_redirection() && answer.status() != StatusCode::NOT_MODIFIED =>
             {
-                bad_gateway(id, "the server answered with a redirect, which is not followed")
+                bad_gateway(id, REDIRECTED)
             }
             // A local server gets no credentials from the proxy, so a client that was asked to log in would do so in vain.
             Ok(Ok(answer)) if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {

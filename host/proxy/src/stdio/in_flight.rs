@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use crate::protocol::message::{Id, code, error_text, line_text};
 use crate::protocol::operation_counts::Outcome;
 use crate::protocol::options::Busy;
+use crate::protocol::own_error::ANSWER_UNUSABLE;
 use crate::stdio::broker::{CallError, State};
 use crate::stdio::call::{Answer, Call, NoAnswer, Pending, Reply};
 use crate::stdio::event_log::{Importance, Stream, StreamKind, StreamNo};
@@ -110,8 +111,7 @@ impl State {
                 let (why, excerpt) = (why.to_owned(), excerpt(line));
                 let _ = waiting.send(Err(NoAnswer::Unusable { why, excerpt }));
             }
-        } else if self.fail_call(upstream_id, &format!("the server's answer cannot be used: {why}")).is_some()
-        {
+        } else if self.fail_call(upstream_id, &format!("{ANSWER_UNUSABLE}{why}")).is_some() {
             self.undelivered.note(Reason::AnswerMalformed);
         }
     }
