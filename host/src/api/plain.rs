@@ -15,6 +15,7 @@ const WORKLOADS: &str = "/api/v1beta/workloads/";
 
 /// Makes the document plain.
 pub(crate) fn make_plain(document: &mut Value) {
+    name_formats(document);
     if let Some(schemas) = document.pointer_mut("/components/schemas") {
         simplify(schemas);
     }
@@ -24,6 +25,22 @@ pub(crate) fn make_plain(document: &mut Value) {
         }
     }
     bound_parameters(document);
+}
+
+/// Writes the formats of numbers without a sign as the registry of OpenAPI has them; `utoipa` 5 writes `u-int16`.
+fn name_formats(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(name_formats),
+        Value::Object(members) => {
+            let format = members.get("format").and_then(Value::as_str);
+            if let Some(bits) = format.and_then(|format| format.strip_prefix("u-int")) {
+                let registered = json!(format!("uint{bits}"));
+                members.insert("format".to_owned(), registered);
+            }
+            members.values_mut().for_each(name_formats);
+        }
+        _ => {}
+    }
 }
 
 fn simplify(schema: &mut Value) {
