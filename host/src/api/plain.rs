@@ -1,6 +1,7 @@
 //! The document in forms that generators of clients read, with the bounds that the code sets.
 //!
 //! Called when the document is put together. Changes words about types, and no type.
+use crate::api::schemas::each_object;
 use crate::api::state::MAX_KEY_BYTES;
 use crate::commands::GROUP_BYTES_MAX;
 use serde_json::{Map, Value, json};
@@ -15,9 +16,9 @@ const WORKLOADS: &str = "/api/v1beta/workloads/";
 
 /// Makes the document plain.
 pub(crate) fn make_plain(document: &mut Value) {
-    name_formats(document);
+    each_object(document, &mut name_format);
     if let Some(schemas) = document.pointer_mut("/components/schemas") {
-        simplify(schemas);
+        each_object(schemas, &mut simplify);
     }
     for (place, bounds) in bounds() {
         if let (Some(Value::Object(schema)), Value::Object(bounds)) = (document.pointer_mut(place), bounds) {
@@ -27,34 +28,20 @@ pub(crate) fn make_plain(document: &mut Value) {
     bound_parameters(document);
 }
 
-/// Writes the formats of numbers without a sign as the registry of OpenAPI has them; `utoipa` 5 writes `u-int16`.
-fn name_formats(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(name_formats),
-        Value::Object(members) => {
-            let format = members.get("format").and_then(Value::as_str);
-            if let Some(bits) = format.and_then(|format| format.strip_prefix("u-int")) {
-                let registered = json!(format!("uint{bits}"));
-                members.insert("format".to_owned(), registered);
-            }
-            members.values_mut().for_each(name_formats);
-        }
-        _ => {}
+/// Writes the format of a number without a sign as the registry of OpenAPI has it; `utoipa` 5 writes `u-int16`.
+fn name_format(members: &mut Map<String, Value>) {
+    let format = members.get("format").and_then(Value::as_str);
+    if let Some(bits) = format.and_then(|format| format.strip_prefix("u-int")) {
+        let registered = json!(format!("uint{bits}"));
+        members.insert("format".to_owned(), registered);
     }
 }
 
-fn simplify(schema: &mut Value) {
-    match schema {
-        Value::Array(items) => items.iter_mut().for_each(simplify),
-        Value::Object(members) => {
-            fold_words(members);
-            tell_defaults(members);
-            if members.get("format").is_some_and(|format| format == "uint16") {
-                members.entry("maximum").or_insert_with(|| json!(u16::MAX));
-            }
-            members.values_mut().for_each(simplify);
-        }
-        _ => {}
+fn simplify(members: &mut Map<String, Value>) {
+    fold_words(members);
+    tell_defaults(members);
+    if members.get("format").is_some_and(|format| format == "uint16") {
+        members.entry("maximum").or_insert_with(|| json!(u16::MAX));
     }
 }
 
@@ -136,7 +123,7 @@ fn named_or_empty(pattern: &str, longest: usize) -> Value {
     json!({ "pattern": format!("^({pattern})?$"), "maxLength": longest })
 }
 
-/// What is more to be said of some schemas.
+/// More words of some schemas, by their places.
 fn bounds() -> [(&'static str, Value); 4] {
     [
         ("/components/schemas/WorkloadName", named(WORKLOAD, NAME_LENGTH_MAX)),

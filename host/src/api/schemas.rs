@@ -41,17 +41,24 @@ pub(crate) fn shared() -> Map<String, Value> {
 
 /// Lets references that lead to the first of two places lead to the second, and notes the types that they name.
 pub(crate) fn move_references(schema: &mut Value, places: [&str; 2], named: &mut Vec<String>) {
-    match schema {
-        Value::Object(members) => {
-            if let Some(Value::String(reference)) = members.get_mut("$ref")
-                && let Some(name) = reference.strip_prefix(places[0]).map(str::to_owned)
-            {
-                *reference = format!("{}{name}", places[1]);
-                named.push(name);
-            }
-            members.values_mut().for_each(|value| move_references(value, places, named));
+    each_object(schema, &mut |members| {
+        if let Some(Value::String(reference)) = members.get_mut("$ref")
+            && let Some(name) = reference.strip_prefix(places[0]).map(str::to_owned)
+        {
+            *reference = format!("{}{name}", places[1]);
+            named.push(name);
         }
-        Value::Array(items) => items.iter_mut().for_each(|value| move_references(value, places, named)),
+    });
+}
+
+/// Calls `change` with each object of a document, the outer ones first.
+pub(crate) fn each_object(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
+    match value {
+        Value::Object(members) => {
+            change(members);
+            members.values_mut().for_each(|value| each_object(value, change));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|value| each_object(value, change)),
         _ => {}
     }
 }
@@ -114,7 +121,7 @@ impl Refer {
         one_of(&["none", "path", "bearer"])
     }
 
-    /// What only containers have.
+    /// Options that only containers have.
     pub(crate) fn container() -> RefOr<Schema> {
         to("ContainerOptions")
     }

@@ -72,7 +72,7 @@ impl LogLevel {
         }
     }
 
-    /// What is logged at this level. The library that speaks MCP logs what a command tells as its error, in words of its
+    /// The filter of this level. The library that speaks MCP logs what a command tells as its error, in words of its
     /// own, so it is heard only by those who look for faults.
     const fn filter(self) -> &'static str {
         match self {

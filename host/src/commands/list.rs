@@ -100,7 +100,10 @@ pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<Worklo
 
 /// Refuses a name that neither a runtime nor a record has, with the error of a `run` that names it.
 pub(crate) fn must_know_runtime(context: &Context, runtime: &str) -> Result<()> {
-    must_be_known(context, runtime, &run_configs(context)?)
+    match unknown_runtime(context, runtime) {
+        Some(_) => must_be_known(context, runtime, &run_configs(context)?),
+        None => Ok(()),
+    }
 }
 
 fn must_be_known(
@@ -113,11 +116,16 @@ fn must_be_known(
     if runtime.is_empty() || recorded.any(|config| config.runtime_name == runtime) {
         return Ok(());
     }
+    unknown_runtime(context, runtime).map_or(Ok(()), |unknown| Err(unknown.into()))
+}
+
+/// The error of a name that no plugin provides; none while a library cannot be read, which may be the one that does. Another
+/// fault of a library is told by who needs it.
+fn unknown_runtime(context: &Context, runtime: &str) -> Option<PluginError> {
     match context.plugins().catalog().find(runtime) {
-        Err(PluginError::UnknownRuntime { unusable, .. }) if !unusable.is_empty() => Ok(()),
-        Err(unknown @ PluginError::UnknownRuntime { .. }) => Err(unknown.into()),
-        // Another fault of its library is told by who needs it.
-        _ => Ok(()),
+        Err(PluginError::UnknownRuntime { unusable, .. }) if !unusable.is_empty() => None,
+        Err(unknown @ PluginError::UnknownRuntime { .. }) => Some(unknown),
+        _ => None,
     }
 }
 

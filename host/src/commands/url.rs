@@ -42,16 +42,15 @@ pub fn url(context: &Context, name: &WorkloadName) -> Result<ClientUrl> {
         let (auth, token, unix_socket) = (ProxyAuth::None, None, None);
         return Ok(ClientUrl { name: name.to_string(), url, auth, token, unix_socket });
     }
-    if run.port == 0 && LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)? {
-        let message =
-            format!("'{name}' has no URL yet: it is being started, and its port is chosen meanwhile");
-        return Err(
-            Error::new(ErrorKind::Conflict, message).advise(Advice::ShowStatus { name: name.to_string() })
-        );
-    }
     if run.port == 0 {
-        let message = format!("'{name}' has no URL yet: its port is chosen when it is started");
-        return Err(Error::new(ErrorKind::Conflict, message).advise(Advice::Start { name: name.to_string() }));
+        let is_starting = LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)?;
+        let name = name.to_string();
+        let (why, advice) = match is_starting {
+            true => ("it is being started, and its port is chosen meanwhile", Advice::ShowStatus { name }),
+            false => ("its port is chosen when it is started", Advice::Start { name }),
+        };
+        let message = format!("'{}' has no URL yet: {why}", run.name);
+        return Err(Error::new(ErrorKind::Conflict, message).advise(advice));
     }
     let secrets = context.secrets();
     let url =

@@ -117,9 +117,12 @@ impl Performer<'_> {
         if deployment.answers_after(&known).await {
             // An engine that still shows the end would tell of it once more, and so may one that was not heard.
             deployment.prove_owner().await?;
-            let is_late =
-                || Error::new(ErrorKind::Runtime, "its engine does not show yet that it runs again");
-            return ended.map_or(Ok(Event::Done), |_| Err(is_late()));
+            return match ended {
+                None => Ok(Event::Done),
+                Some(_) => {
+                    Err(Error::new(ErrorKind::Runtime, "its engine does not show yet that it runs again"))
+                }
+            };
         }
         let Err(error) = deployment.start().await else { return Ok(Event::Done) };
         if let Some(exit) = deployment.ended_by_now().await.filter(|exit| !is_known(exit)) {

@@ -3,6 +3,7 @@
 //! the user wants.
 //!
 //! Called for engines on this machine alone: the files of another one are not seen from here.
+use crate::options;
 use bollard::models::{ContainerCreateBody, MountType};
 use std::{
     fs::Metadata,
@@ -21,7 +22,7 @@ const USUAL: [&str; 5] = [
     "/run/buildkit/buildkitd.sock",
 ];
 /// Capabilities of root with which the modes of files do not count.
-const OVERRIDES: [&str; 2] = ["DAC_OVERRIDE", "ALL"];
+const OVERRIDES: [&str; 2] = ["DAC_OVERRIDE", options::ALL];
 const READ: u32 = 0o4;
 const WRITE: u32 = 0o2;
 const SEARCH: u32 = 0o1;

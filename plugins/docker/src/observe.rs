@@ -216,7 +216,7 @@ fn fill_from_state(observation: &mut Observation, state: &State) {
     if observation.state == WorkloadState::Stopped {
         observation.exit = Some(exit(state));
     }
-    observation.started_at_ms = state.started_at.as_deref().and_then(millis);
+    observation.started_at_ms = began(state);
     let verdict =
         [&state.health, &state.healthcheck].into_iter().flatten().find_map(|it| it.status.as_deref());
     let runs = observation.state == WorkloadState::Running;
@@ -244,7 +244,11 @@ pub(crate) fn last_end(seen: &Inspection) -> Option<u64> {
 
 /// When it was started last, in milliseconds after the epoch; none if it never was.
 pub(crate) fn last_start(seen: &Inspection) -> Option<u64> {
-    seen.state.as_ref()?.started_at.as_deref().and_then(millis)
+    began(seen.state.as_ref()?)
+}
+
+fn began(state: &State) -> Option<u64> {
+    state.started_at.as_deref().and_then(millis)
 }
 
 /// Whether somebody has paused it.

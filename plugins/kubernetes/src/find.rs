@@ -118,7 +118,7 @@ impl Surroundings {
         }
         let account = self.root.join(SERVICE_ACCOUNT);
         if self.is_pod && account.join("token").exists() {
-            return match settings.context.as_deref().filter(|name| !name.is_empty()) {
+            return match &settings.context {
                 None => in_cluster(&account, settings),
                 Some(context) => Found::Unusable(format!(
                     "the context '{context}' is asked for, and a pod's service account has none; name a kubeconfig, or \
@@ -143,8 +143,7 @@ fn of_files(files: &[PathBuf], settings: &Settings) -> Found {
         Ok(all) => all,
         Err(why) => return Found::Unusable(why),
     };
-    let given = settings.context.clone().filter(|name| !name.is_empty());
-    let Some(context) = given.or_else(|| all.current_context.clone()) else {
+    let Some(context) = settings.context.clone().or_else(|| all.current_context.clone()) else {
         return Found::Unusable(format!("{names} has no current context; choose one with --kube-context"));
     };
     let Some(named) = all.contexts.iter().find(|named| named.name == context) else {
@@ -152,14 +151,9 @@ fn of_files(files: &[PathBuf], settings: &Settings) -> Found {
         return Found::Unusable(format!("{names} has no context '{context}', but {}", known.join(", ")));
     };
     let of_context = named.context.as_ref().and_then(|context| context.namespace.clone());
-    let namespace = asked_for(settings).or(of_context).filter(|name| !name.is_empty());
+    let namespace = settings.namespace.clone().or(of_context).filter(|name| !name.is_empty());
     let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     found(Access::Kubeconfig { files, context }, namespace)
-}
-
-/// The namespace that was asked for. An empty one, as of a variable that is not set, asks for none.
-fn asked_for(settings: &Settings) -> Option<String> {
-    settings.namespace.clone().filter(|name| !name.is_empty())
 }
 
 fn found(access: Access, namespace: String) -> Found {
@@ -172,7 +166,7 @@ fn found(access: Access, namespace: String) -> Found {
 fn in_cluster(account: &Path, settings: &Settings) -> Found {
     let own = fs::read_to_string(account.join("namespace")).ok();
     let own = own.map(|text| text.trim().to_owned()).filter(|name| !name.is_empty());
-    let namespace = asked_for(settings).or(own);
+    let namespace = settings.namespace.clone().or(own);
     let namespace = namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     found(Access::InCluster, namespace)
 }

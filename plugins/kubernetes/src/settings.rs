@@ -33,8 +33,25 @@ impl Settings {
         if value.is_null() {
             return Ok(Self::default());
         }
-        serde_json::from_value(value).map_err(|error| {
+        let settings: Self = serde_json::from_value(value).map_err(|error| {
             Error::invalid(format!("runtimes.kubernetes in config.json makes no sense: {error}"))
-        })
+        })?;
+        // An empty one, as of a variable that is not set, asks for none.
+        let said = |name: Option<String>| name.filter(|name| !name.is_empty());
+        Ok(Self { context: said(settings.context), namespace: said(settings.namespace), ..settings })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_empty_context_or_namespace_asks_for_none() {
+        let empty = Settings::read(json!({ "context": "", "namespace": "" })).unwrap();
+        assert_eq!((empty.context, empty.namespace), (None, None));
+        let named = Settings::read(json!({ "context": "dev", "namespace": "team" })).unwrap();
+        assert_eq!((named.context.as_deref(), named.namespace.as_deref()), (Some("dev"), Some("team")));
     }
 }

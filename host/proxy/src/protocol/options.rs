@@ -181,3 +181,20 @@ pub(crate) enum Busy {
     #[error("no randomness for a session id")]
     NoRandomness,
 }
+
+impl Busy {
+    /// All of them.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::NotRunning,
+        Self::InputFull,
+        Self::InputClosed,
+        Self::TooManyCalls,
+        Self::TooManyCallsOfSession,
+        Self::TooManySessions,
+        Self::TooManyStreams,
+        Self::TooManySubscriptions,
+        Self::NoMemory,
+        Self::NoServer,
+        Self::NoRandomness,
+    ];
+}

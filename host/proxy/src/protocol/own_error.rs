@@ -65,20 +65,6 @@ const UNANSWERED: [&str; 14] = [
     REDIRECTED,
 ];
 
-/// The reasons for which a request is not passed on, except that no server is there.
-const BUSY: [Busy; 10] = [
-    Busy::InputFull,
-    Busy::InputClosed,
-    Busy::TooManyCalls,
-    Busy::TooManyCallsOfSession,
-    Busy::TooManySessions,
-    Busy::TooManyStreams,
-    Busy::TooManySubscriptions,
-    Busy::NoMemory,
-    Busy::NoServer,
-    Busy::NoRandomness,
-];
-
 /// The meaning of an error of the proxy's own for the request that got it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OwnError {
@@ -99,7 +85,7 @@ impl OwnError {
         if text == Busy::NotRunning.to_string() || text == UNREACHABLE {
             return Some(Self::Away);
         }
-        if text == LINE_GIVEN_UP || BUSY.iter().any(|busy| busy.to_string() == text) {
+        if text == LINE_GIVEN_UP || Busy::ALL.iter().any(|busy| busy.to_string() == text) {
             return Some(Self::NotPassedOn);
         }
         (UNANSWERED.contains(&text) || text.starts_with(ANSWER_UNUSABLE)).then_some(Self::Unanswered)

@@ -19,15 +19,15 @@ use crate::stdio::session::Principal;
 /// How long a stream that is ended may take for it.
 const END_WITHIN: Duration = Duration::from_millis(200);
 
-/// Whose a stream is: a session's, by the digest of its id, and a principal's, as the session check has it.
+/// The key of a stream: its session, by the digest of the id, and its principal, as the session check has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Whose {
+pub(crate) struct StreamKey {
     session: [u8; 32],
     principal: Principal,
 }
 
-impl Whose {
-    /// Whose the stream is that a request with these headers asks for; `None` without a session.
+impl StreamKey {
+    /// The key of the stream that a request with these headers asks for; `None` without a session.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let session = header_text(headers, &SESSION_ID).ok()??;
         Some(Self { session: Sha256::digest(session.as_bytes()).into(), principal: principal(headers) })
@@ -50,7 +50,7 @@ struct Open {
 
 #[derive(Debug)]
 struct OpenStream {
-    whose: Whose,
+    key: StreamKey,
     /// The client's.
     connection: ConnectionAbort,
 }
@@ -75,19 +75,19 @@ impl OpenStreams {
     }
 
     /// Notes a stream that goes to the client of this connection.
-    pub(crate) fn note(self: &Arc<Self>, whose: Whose, connection: ConnectionAbort) -> Noted {
+    pub(crate) fn note(self: &Arc<Self>, key: StreamKey, connection: ConnectionAbort) -> Noted {
         let mut open = self.lock();
         let number = open.next;
         open.next += 1;
-        open.by_number.insert(number, OpenStream { whose, connection });
+        open.by_number.insert(number, OpenStream { key, connection });
         Noted { streams: self.clone(), number }
     }
 
     /// Ends those streams of a session whose clients have ended their side of the connection, and waits until their bodies are
     /// dropped. A connection is cut off as a whole, for its stream may be stuck in a write; its client can ask for nothing
     /// more on it.
-    pub(crate) async fn end_left(&self, whose: Whose) {
-        let left = self.left(whose);
+    pub(crate) async fn end_left(&self, key: StreamKey) {
+        let left = self.left(key);
         for (_, connection) in &left {
             connection.token.cancel();
         }
@@ -105,9 +105,9 @@ impl OpenStreams {
         }
     }
 
-    fn left(&self, whose: Whose) -> Vec<(u64, ConnectionAbort)> {
+    fn left(&self, key: StreamKey) -> Vec<(u64, ConnectionAbort)> {
         let open = self.lock();
-        let of_session = open.by_number.iter().filter(|(_, stream)| stream.whose == whose);
+        let of_session = open.by_number.iter().filter(|(_, stream)| stream.key == key);
         of_session
             .filter(|(_, stream)| stream.connection.phase.is_half_closed())
             .map(|(number, stream)| (*number, stream.connection.clone()))

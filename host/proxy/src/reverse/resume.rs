@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::http::admission::LAST_EVENT_ID;
 use crate::http::serve::ConnectionAbort;
-use crate::reverse::open_streams::{Noted, Whose};
+use crate::reverse::open_streams::{Noted, StreamKey};
 use crate::reverse::passing::is_events;
 use crate::reverse::shared::{Answer, HttpShared, ToServer};
 
@@ -26,10 +26,10 @@ impl HttpShared {
     /// Sends a client's request on. Where it resumes a stream, what is left of that one ends first.
     pub(crate) async fn send_of_client(&self, parts: &Parts, request: ToServer) -> Answer {
         let resumes = parts.method == Method::GET && parts.headers.contains_key(LAST_EVENT_ID);
-        let whose = if resumes { Whose::of(&parts.headers) } else { None };
-        let Some(whose) = whose else { return self.send(request).await };
+        let key = if resumes { StreamKey::of(&parts.headers) } else { None };
+        let Some(key) = key else { return self.send(request).await };
         for _ in 0..MORE_TIMES {
-            self.streams.end_left(whose).await;
+            self.streams.end_left(key).await;
             let answer = self.send(request.clone()).await?;
             if answer.status() != StatusCode::CONFLICT {
                 return Ok(answer);
@@ -37,14 +37,14 @@ impl HttpShared {
             drop(answer);
             sleep(PAUSE).await;
         }
-        self.streams.end_left(whose).await;
+        self.streams.end_left(key).await;
         self.send(request).await
     }
 
     /// Notes that a request is answered with a stream; `None` if the answer is no stream, or none that could be ended.
     pub(crate) fn note_stream(&self, parts: &Parts, answer: &HeaderMap) -> Option<Noted> {
         let connection = parts.extensions.get::<ConnectionAbort>()?;
-        let whose = Whose::of(&parts.headers)?;
-        is_events(answer).then(|| self.streams.note(whose, connection.clone()))
+        let key = StreamKey::of(&parts.headers)?;
+        is_events(answer).then(|| self.streams.note(key, connection.clone()))
     }
 }

@@ -185,7 +185,9 @@ fn is_told(kind: Kind) {
     assert!(said.contains("warning") && said.contains("cannot be written by root"), "{said}");
     for fine in [&["-v", "./theirs:/data:ro"][..], &["--user", "1000:1000", "-v", "./theirs:/data"]] {
         let said = told("fine", fine);
-        assert!(!said.contains("theirs"), "{fine:?}: {said}");
+        // A Podman without an init program is told with each container.
+        let warned = said.lines().any(|line| line.contains("warning") && !line.contains("catatonit"));
+        assert!(!warned, "{fine:?}: {said}");
     }
     let socket = format!("{}:/var/run/docker.sock", engine.socket().display());
     // A name by which engines' sockets are known.
