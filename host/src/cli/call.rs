@@ -3,11 +3,13 @@ use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Outcome};
 use super::output;
+use super::progress::Steps;
 use super::run_values::pair;
 use clap::Args;
 use serde_json::{Map, Value};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use wharf::commands::{self, Called, Context, ServerTool};
 use wharf_model::{Error, ErrorKind, Result, WorkloadName};
 
@@ -18,7 +20,7 @@ const EXAMPLES: &str = "Examples:
   wharf call time get_current_time timezone=Europe/Berlin
   echo '{\"a\": 2, \"b\": 3}' | wharf call demo add --json - --format json
 
-The exit code is 0 if the tool succeeded, 1 if it says that it failed.
+The exit code is 0 if the tool succeeded, 1 if it says that it failed, or if a signal interrupts the call.
 
 JSON: an object of is_error, content (array of what the tool says, as in the protocol), structured_content. Keys are
 absent when empty.";
@@ -45,13 +47,16 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
         let given = self.json.as_deref().map(read).transpose()?;
         let arguments = |tool: Option<&ServerTool>| match &given {
             Some(given) => Ok(given.clone()),
             None => typed(&self.arguments, tool),
         };
-        let called = commands::call(context, &self.name, &self.tool, &arguments).await?;
+        let called = {
+            let mut steps = Steps::new(console, self.format == Format::Json, self.name.as_str());
+            commands::call(context, &self.name, &self.tool, &arguments, &mut steps).await?
+        };
         match self.format {
             Format::Json => console.json(&called)?,
             Format::Text => tell(&called, console)?,

@@ -2,8 +2,10 @@
 use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Outcome};
+use super::progress::Steps;
 use super::table::Table;
 use clap::Args;
+use std::sync::Arc;
 use wharf::commands::{self, Context, ServerTool};
 use wharf_model::WorkloadName;
 
@@ -49,8 +51,11 @@ pub(super) struct Prompts {
 }
 
 impl Tools {
-    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
-        let tools = commands::tools(context, &self.name).await?;
+    pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
+        let tools = {
+            let mut steps = Steps::new(console, self.format == Format::Json, self.name.as_str());
+            commands::tools(context, &self.name, &mut steps).await?
+        };
         if self.format == Format::Json {
             console.json(&tools)?;
             return Ok(DONE);
@@ -78,8 +83,11 @@ fn usage(tool: &ServerTool) -> String {
 }
 
 impl Resources {
-    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
-        let resources = commands::resources(context, &self.name).await?;
+    pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
+        let resources = {
+            let mut steps = Steps::new(console, self.format == Format::Json, self.name.as_str());
+            commands::resources(context, &self.name, &mut steps).await?
+        };
         if self.format == Format::Json {
             console.json(&resources)?;
             return Ok(DONE);
@@ -96,8 +104,11 @@ impl Resources {
 }
 
 impl Prompts {
-    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
-        let prompts = commands::prompts(context, &self.name).await?;
+    pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
+        let prompts = {
+            let mut steps = Steps::new(console, self.format == Format::Json, self.name.as_str());
+            commands::prompts(context, &self.name, &mut steps).await?
+        };
         if self.format == Format::Json {
             console.json(&prompts)?;
             return Ok(DONE);

@@ -1,6 +1,7 @@
 //! `tools`, `call`, `resources`, `prompts`: asks a workload's server what it offers, and calls its tools.
 //!
 //! Through its own proxy, with the secret or the token that its clients have. Changes no record.
+use crate::commands::await_answer::{Asked, Waiting};
 use crate::commands::context::Context;
 use crate::commands::ends::Ends;
 use crate::commands::lookup::read_run_config;
@@ -10,6 +11,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use wharf_model::{Advice, Error, ErrorKind, LockKind, Result, WorkloadName};
 use wharf_records::LifeProbe;
+use wharf_supervisor::Progress;
+
+/// What is waited for first.
+const TO_ANSWER: &str = "its server to answer";
 
 /// A tool of a server, in the server's own words.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -95,11 +100,26 @@ pub struct PromptArgument {
     pub description: String,
 }
 
-/// The tools of a workload's server.
-pub async fn tools(context: &Context, name: &WorkloadName) -> Result<Vec<ServerTool>> {
-    let session = open(context, name).await?;
-    let tools = session.tools().await;
-    session.close().await;
+/// The tools of a workload's server. A signal ends the wait for it.
+pub async fn tools(
+    context: &Context,
+    name: &WorkloadName,
+    progress: &mut dyn Progress,
+) -> Result<Vec<ServerTool>> {
+    tools_until(context, name, progress, Ends::take()?).await
+}
+
+/// The same, until `ends` asks for its end.
+pub(crate) async fn tools_until(
+    context: &Context,
+    name: &WorkloadName,
+    progress: &mut dyn Progress,
+    ends: Ends,
+) -> Result<Vec<ServerTool>> {
+    let mut waiting = Waiting::new(context, name, "the question", ends, progress);
+    let session = open(context, name, &mut waiting).await?;
+    let tools = waiting.until("its server to list its tools", Asked::ToRead, session.tools()).await;
+    waiting.close(session).await;
     let tools = tools.map_err(|error| error.while_doing(format!("'{name}'")))?;
     Ok(tools.into_iter().map(tool).collect())
 }
@@ -114,8 +134,9 @@ pub async fn call(
     name: &WorkloadName,
     tool: &str,
     arguments: &Arguments<'_>,
+    progress: &mut dyn Progress,
 ) -> Result<Called> {
-    call_until(context, name, tool, arguments, Ends::take()?).await
+    call_until(context, name, tool, arguments, progress, Ends::take()?).await
 }
 
 /// Makes the arguments of a call, once the tool is known.
@@ -127,21 +148,27 @@ pub(crate) async fn call_until(
     name: &WorkloadName,
     tool: &str,
     arguments: &Arguments<'_>,
-    mut ends: Ends,
+    progress: &mut dyn Progress,
+    ends: Ends,
 ) -> Result<Called> {
-    let session = open(context, name).await?;
-    let called = tokio::select! {
-        called = called(&session, tool, arguments) => called,
-        () = ends.next() => Err(ends.interrupted("the call")),
-    };
+    let mut waiting = Waiting::new(context, name, "the call", ends, progress);
+    let session = open(context, name, &mut waiting).await?;
+    let called = called(&session, tool, arguments, &mut waiting).await;
     // The end of a session is the end of its calls.
-    session.close().await;
+    waiting.close(session).await;
     called.map_err(|error| error.while_doing(format!("'{name}', tool '{tool}'")))
 }
 
-async fn called(session: &Session, name: &str, arguments: &Arguments<'_>) -> Result<Called> {
-    let known = session.tools().await?.into_iter().map(tool).find(|tool| tool.name == name);
-    let result = session.call(name, arguments(known.as_ref())?).await?;
+async fn called(
+    session: &Session,
+    name: &str,
+    arguments: &Arguments<'_>,
+    waiting: &mut Waiting<'_>,
+) -> Result<Called> {
+    let listed = waiting.until("its server to list its tools", Asked::ToRead, session.tools()).await?;
+    let known = listed.into_iter().map(tool).find(|tool| tool.name == name);
+    let call = session.call(name, arguments(known.as_ref())?);
+    let result = waiting.until(&format!("the answer of the tool '{name}'"), Asked::ToDo, call).await?;
     Ok(Called {
         is_error: result.is_error.unwrap_or(false),
         content: result.content.iter().map(json).collect(),
@@ -149,9 +176,14 @@ async fn called(session: &Session, name: &str, arguments: &Arguments<'_>) -> Res
     })
 }
 
-/// The resources of a workload's server, and the templates of resources.
-pub async fn resources(context: &Context, name: &WorkloadName) -> Result<Vec<ServerResource>> {
-    let session = open(context, name).await?;
+/// The resources of a workload's server, and the templates of resources. A signal ends the wait for it.
+pub async fn resources(
+    context: &Context,
+    name: &WorkloadName,
+    progress: &mut dyn Progress,
+) -> Result<Vec<ServerResource>> {
+    let mut waiting = Waiting::new(context, name, "the question", Ends::take()?, progress);
+    let session = open(context, name, &mut waiting).await?;
     let found = async {
         let mut found: Vec<ServerResource> = Vec::new();
         for resource in session.resources().await? {
@@ -174,16 +206,21 @@ pub async fn resources(context: &Context, name: &WorkloadName) -> Result<Vec<Ser
         }
         Ok(found)
     };
-    let found = found.await;
-    session.close().await;
+    let found = waiting.until("its server to list its resources", Asked::ToRead, found).await;
+    waiting.close(session).await;
     found.map_err(|error: Error| error.while_doing(format!("'{name}'")))
 }
 
-/// The prompts of a workload's server.
-pub async fn prompts(context: &Context, name: &WorkloadName) -> Result<Vec<ServerPrompt>> {
-    let session = open(context, name).await?;
-    let prompts = session.prompts().await;
-    session.close().await;
+/// The prompts of a workload's server. A signal ends the wait for it.
+pub async fn prompts(
+    context: &Context,
+    name: &WorkloadName,
+    progress: &mut dyn Progress,
+) -> Result<Vec<ServerPrompt>> {
+    let mut waiting = Waiting::new(context, name, "the question", Ends::take()?, progress);
+    let session = open(context, name, &mut waiting).await?;
+    let prompts = waiting.until("its server to list its prompts", Asked::ToRead, session.prompts()).await;
+    waiting.close(session).await;
     let prompts = prompts.map_err(|error| error.while_doing(format!("'{name}'")))?;
     let argument = |argument: rmcp::model::PromptArgument| PromptArgument {
         name: argument.name,
@@ -201,8 +238,8 @@ pub async fn prompts(context: &Context, name: &WorkloadName) -> Result<Vec<Serve
 /// Visits the server of a workload.
 ///
 /// # Errors
-/// It does not run, or its server does not answer.
-async fn open(context: &Context, name: &WorkloadName) -> Result<Session> {
+/// It does not run, its server does not answer, or the wait for it has ended.
+async fn open(context: &Context, name: &WorkloadName, waiting: &mut Waiting<'_>) -> Result<Session> {
     let run = read_run_config(context, name)?;
     if run.is_remote() {
         let message = format!("'{name}' is a remote server, which this version of wharf does not serve");
@@ -219,9 +256,14 @@ async fn open(context: &Context, name: &WorkloadName) -> Result<Session> {
     };
     let token = reached.token.map(|token| token.expose().to_owned());
     let place = Place { name: name.to_string(), authority, url: reached.url, token };
-    Session::open(place).await.map_err(|error| {
+    let opened = waiting.until(TO_ANSWER, Asked::ToRead, Session::open(place)).await;
+    opened.map_err(|error| {
         let error = error.while_doing(format!("'{name}'"));
-        if error.advice.is_empty() { error.advise(Advice::ReadLog { name: name.to_string() }) } else { error }
+        // Its log says nothing of a user who does not wait any more.
+        if !error.advice.is_empty() || waiting.is_given_up() {
+            return error;
+        }
+        error.advise(Advice::ReadLog { name: name.to_string() })
     })
 }
 

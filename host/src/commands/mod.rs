@@ -8,6 +8,7 @@ mod adopt;
 mod ask_server;
 mod attempts;
 mod attended;
+mod await_answer;
 mod choose_runtime;
 mod context;
 mod counts;
@@ -47,9 +48,9 @@ mod watch;
 mod weaker;
 
 pub use adopt::{Adoption, adopt};
-pub(crate) use ask_server::call_until;
 pub use ask_server::{Arguments, Called, PromptArgument, ServerPrompt, ServerResource, ServerTool};
 pub use ask_server::{call, prompts, resources, tools};
+pub(crate) use ask_server::{call_until, tools_until};
 pub use attended::{Attendant, run_in_foreground};
 pub use context::{Context, Host};
 pub use counts::counts;

@@ -66,7 +66,12 @@ pub(super) async fn ask(context: &Context, tool: Tool, given: Option<&JsonObject
             let name = name(&calling.name)?;
             match calling.tool.filter(|tool| !tool.is_empty()) {
                 Some(tool) => Asked::Deed(Deed::Call(name, tool, calling.arguments.unwrap_or_default())),
-                None => Asked::Read(json!({ "tools": commands::tools(context, &name).await? })),
+                None => {
+                    // Signals are for this process, and not for what it is asked.
+                    let ends = Ends::Asked(CancellationToken::new());
+                    let tools = commands::tools_until(context, &name, &mut (), ends).await?;
+                    Asked::Read(json!({ "tools": tools }))
+                }
             }
         }
     })
@@ -114,7 +119,7 @@ pub(super) async fn perform(
         }
         Deed::Call(name, tool, arguments) => {
             let arguments = |_: Option<&commands::ServerTool>| Ok(arguments.clone());
-            let called = commands::call_until(context, name, tool, &arguments, ends);
+            let called = commands::call_until(context, name, tool, &arguments, &mut steps, ends);
             return Ok(Given::Foreign(called.await?));
         }
     }))

@@ -16,6 +16,8 @@ use wharf_model::{Error, ErrorKind, Result};
 const OPEN_WAIT: Duration = Duration::from_secs(30);
 /// How long the farewell may take.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// How long it may take for a user who does not wait any more: long enough for a proxy of this machine to take it.
+const LEAVE_WAIT: Duration = Duration::from_millis(500);
 /// More of a list are not read.
 const ITEMS_MAX: usize = 10_000;
 /// More pages are not read.
@@ -74,6 +76,11 @@ impl Session {
     pub(crate) async fn close(self) {
         // The server forgets it by itself later.
         let _ = tokio::time::timeout(CLOSE_WAIT, self.running.cancel()).await;
+    }
+
+    /// The same for a user who does not wait any more.
+    pub(crate) async fn leave(self) {
+        let _ = tokio::time::timeout(LEAVE_WAIT, self.running.cancel()).await;
     }
 
     fn peer(&self) -> &Peer<RoleClient> {

@@ -1,6 +1,8 @@
 //! `wharf tools`, `call`, `resources`, `prompts`: a server tried by hand, through its own proxy.
 use serde_json::{Value, json};
-use wharf_tests::host::{Host, demo_server};
+use std::fs;
+use std::time::{Duration, Instant};
+use wharf_tests::host::{Host, demo_server, eventually, kill, program_of};
 use wharf_tests::mcp::server_with_resources;
 
 fn json_of(host: &Host, args: &[&str]) -> Value {
@@ -138,4 +140,53 @@ fn a_server_that_ends_in_a_call_or_is_away_is_told_as_that_and_not_as_a_refusal(
     let failure: Value = serde_json::from_str(&said.stderr).unwrap();
     assert_eq!(failure["error"]["kind"], "conflict", "{failure}");
     assert_eq!(failure["error"]["advice"], json!([{ "do": "show_status", "name": "brief" }]), "{failure}");
+}
+
+/// How long an interrupted command may take to end. It would wait for thirty seconds for a server's first answer.
+const A_MOMENT: Duration = Duration::from_secs(10);
+
+/// Starts a command that gets no answer, interrupts it once it has said that it waits for this, and returns what it said.
+fn interrupted(host: &Host, args: &[&str], what: &str) -> String {
+    let errors = host.path("errors");
+    let mut waiting = host.command(args).stderr(fs::File::create(&errors).unwrap()).spawn().unwrap();
+    let told = || fs::read_to_string(&errors).unwrap();
+    eventually("it says what it waits for", || told().contains(&format!("{}: waiting for {what}", args[1])));
+    let began = Instant::now();
+    kill(waiting.id().cast_signed(), "INT");
+    assert_eq!(waiting.wait().unwrap().code(), Some(1), "{args:?}: {}", told());
+    assert!(began.elapsed() < A_MOMENT, "{args:?}: {:?}", began.elapsed());
+    told()
+}
+
+#[test]
+fn whoever_waits_for_a_server_is_told_what_for_and_can_end_it() {
+    let host = Host::new();
+    host.run(&["--name", "piped", &demo_server()]);
+    host.run(&["--name", "web", "--transport", "streamable-http", &demo_server()]);
+    for name in ["piped", "web"] {
+        let told = interrupted(&host, &["call", name, "wait", "ms=600000"], "the answer of the tool 'wait'");
+        assert!(
+            told.contains(&format!("'{name}', tool 'wait': the call was interrupted by a signal")),
+            "{told}"
+        );
+        let server = program_of(host.server(name));
+        kill(server, "STOP");
+        let of_server = |args: &[&str]| interrupted(&host, args, "its server to ");
+        let call = of_server(&["call", name, "add", "a=1", "b=2"]);
+        let others = ["tools", "resources", "prompts"].map(|command| of_server(&[command, name]));
+        kill(server, "CONT");
+        assert!(call.contains(&format!("'{name}'")) && call.contains("the call was interrupted"), "{call}");
+        for told in others {
+            assert!(told.contains(&format!("'{name}': the question was interrupted by a signal")), "{told}");
+        }
+        eventually("it goes on", || host.wharf(&["call", name, "add", "a=2", "b=3"]).stdout == "5\n");
+    }
+}
+
+#[test]
+fn a_wait_says_nothing_where_its_result_is_json() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let said = host.wharf(&["call", "demo", "wait", "ms=2500", "--format", "json"]);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said:?}");
 }

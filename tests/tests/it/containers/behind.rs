@@ -42,6 +42,11 @@ fn is_paused(kind: Kind) {
         assert_eq!(report(&host, name)["workload"]["status"], "paused");
         let reconciled = host.ok(&["reconcile", name]);
         assert!(reconciled.contains("left alone") && reconciled.contains("paused"), "{reconciled}");
+        let called = host.wharf(&["call", name, "add", "a=2", "b=3"]);
+        assert_eq!((called.code, called.stdout.as_str()), (4, ""), "{called:?}");
+        for words in ["somebody has paused it", "nothing was done", &format!("wharf start {name}")] {
+            assert!(called.stderr.contains(words), "{words}: {called:?}");
+        }
         host.ok(&["start", name]);
         assert_eq!((status(&host, name), add(&url).as_str()), (json!("running"), "5"));
         pause();
