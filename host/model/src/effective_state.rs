@@ -11,7 +11,7 @@
 //! transition  operation or life lock held                      the transition
 //!             neither                                          interrupted
 //! running     life lock free, recorded in another boot         stopped (the machine was restarted)
-//!             life lock free                                   unhealthy (no proxy)
+//!             life lock free                                   unhealthy (no proxy, and paused, if somebody has paused it)
 //!             held, owner: running                             running; paused, if somebody has paused it; unhealthy, if the
 //!                                                              engine's own check of it fails
 //!             held, owner: not running, or has none of it      unhealthy, with what the owner says
@@ -221,6 +221,8 @@ fn running(record: &StatusRecord, witnesses: &Inputs) -> Effective {
             record.supervisor.as_ref().is_some_and(|supervisor| supervisor.boot_id != witnesses.boot);
         return if rebooted {
             fresh(EffectiveState::Stopped, "the machine was restarted").then(NextStep::Start)
+        } else if matches!(&witnesses.evidence, Evidence::Has(seen) if seen.is_paused()) {
+            fresh(EffectiveState::Unhealthy, PAUSED_AND_ALONE).then(NextStep::Start)
         } else {
             let why = match record.supervisor {
                 Some(_) => "its supervisor is gone, so it has no proxy",
@@ -267,6 +269,8 @@ pub(crate) fn fails_its_check(seen: &Observation) -> bool {
 
 /// The reason of [`EffectiveState::Paused`].
 pub(crate) const PAUSED: &str = "somebody has paused it in its engine";
+/// The reason for one that is paused and has no supervisor, and so no proxy.
+pub(crate) const PAUSED_AND_ALONE: &str = "somebody has paused it in its engine, and it has no supervisor";
 /// The reason for a workload whose engine says that it does not work.
 pub(crate) const CHECK_FAILS: &str = "the check of its image (HEALTHCHECK) fails";
 

@@ -14,7 +14,9 @@
 //! life free   nothing             anything               none: nobody knows whether its creation, its import or its removal
 //!                                                        was interrupted, nor whether a command reported a failure
 //!             starting, wanted    anything               start: its start was interrupted
-//!             running, wanted     runs                   start: its proxy is gone. By policy `no` only a server
+//!             running, wanted     it is paused           none, with the reason: a start would undo what a person has
+//!                                                        done
+//!                                 runs                   start: its proxy is gone. By policy `no` only a server
 //!                                                        with a port, which is resumed; else stop
 //!                                 does not run, or has   start by policy, else record the exit
 //!                                 none of it
@@ -39,7 +41,7 @@
 //! After a reboot nothing recorded runs: the owner says so, the life lock is free, and a policy other than `no` brings the
 //! workloads back that are wanted. An end that nobody saw and whose code nobody knows counts as a fault.
 use crate::advice::NextStep;
-use crate::effective_state::{CHECK_FAILS, Evidence, PAUSED, fails_its_check};
+use crate::effective_state::{CHECK_FAILS, Evidence, PAUSED, PAUSED_AND_ALONE, fails_its_check};
 use crate::phase::Phase;
 use crate::restart::{RestartPolicy, wants_restart};
 use crate::run_config::RunConfig;
@@ -165,6 +167,10 @@ const LEFT: &str = "servers of its sessions are left";
 
 /// The action on a workload that should run and has no supervisor.
 fn run_again(config: &RunConfig, record: &StatusRecord, seen: Option<&Observation>, boot: &BootId) -> Action {
+    // A new supervisor cannot reach its server, which answers nobody, and would start it anew.
+    if seen.is_some_and(Observation::is_paused) {
+        return undecided(PAUSED_AND_ALONE, NextStep::Start);
+    }
     if runs(seen) {
         let is_resumed = config.transport != Transport::Stdio;
         return if is_resumed || config.restart != RestartPolicy::No {

@@ -11,6 +11,7 @@ mod keeping;
 mod logging;
 mod losing;
 mod options;
+mod paused;
 mod published;
 mod pulling;
 mod refusing;

@@ -61,7 +61,9 @@ fn one_that_is_paused_or_fails_its_check_is_there_and_not_running() {
     assert_eq!(shown(Default::default(), Phase::Running, true).state, EffectiveState::Running);
     // It runs: whether it is paused changes nothing about one that should not.
     assert_eq!(shown(paused(), Phase::Stopped, false).state, EffectiveState::Unhealthy);
-    assert_eq!(shown(paused(), Phase::Running, false).state, EffectiveState::Unhealthy);
+    let alone = shown(paused(), Phase::Running, false);
+    assert_eq!((alone.state, alone.next), (EffectiveState::Unhealthy, Some(NextStep::Start)));
+    assert!(alone.context.contains("paused") && alone.context.contains("no supervisor"), "{alone:?}");
 }
 
 #[test]

@@ -129,13 +129,16 @@ fn r06_one_that_is_paused_or_fails_its_check_is_left_alone_with_the_reason() {
     let paused = wharf_sdk::Condition { paused: true, ..Default::default() };
     let failing = wharf_sdk::Condition { check: Some(wharf_sdk::Check::Unhealthy), ..Default::default() };
     for case in every_case().into_iter().filter(|case| case.runs()) {
-        let tended = case.phase == Some(Phase::Running) && case.locks.life_held && !case.locks.operation_held;
-        for condition in [&paused, &failing] {
+        let is_up = case.phase == Some(Phase::Running) && !case.locks.operation_held;
+        let tended = is_up && case.locks.life_held;
+        // A new supervisor would start it anew, and so undo the pause.
+        let alone = is_up && !case.locks.life_held && case.desired == Desired::Running;
+        for (condition, is_left) in [(&paused, tended || alone), (&failing, tended)] {
             let odd = Case { evidence: running(condition.clone()), ..case.clone() };
             let leaves = matches!(odd.plan(), Action::Leave(Reason { next: Some(_), .. }));
             assert_eq!(
                 (leaves, odd.plan() == case.plan()),
-                if tended { (true, false) } else { (leaves, true) },
+                if is_left { (true, false) } else { (leaves, true) },
                 "{odd:?}"
             );
         }

@@ -16,61 +16,17 @@ echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-06-18","ca
 "#;
 
 /// The container of a workload.
-fn container(engine: &Engine, name: &str) -> String {
+pub(super) fn container(engine: &Engine, name: &str) -> String {
     let own = containers(engine).into_iter().find(|container| container.starts_with(&format!("{name}-")));
     own.unwrap_or_else(|| panic!("{name} has no container: {:?}", containers(engine)))
 }
 
-fn status(host: &Host, name: &str) -> Value {
+pub(super) fn status(host: &Host, name: &str) -> Value {
     host.row(name).map_or(Value::Null, |row| row["status"].clone())
 }
 
-fn report(host: &Host, name: &str) -> Value {
+pub(super) fn report(host: &Host, name: &str) -> Value {
     serde_json::from_str(&host.ok(&["status", name, "--format", "json"])).unwrap()
-}
-
-fn is_paused(kind: Kind) {
-    let Some(engine) = Engine::start(kind) else { return };
-    let host = host(&[(kind, engine.endpoint())]);
-    for (name, more) in [("piped", &[][..]), ("web", &["--transport", "streamable-http"][..])] {
-        let url = run(&host, kind, name, more);
-        let pause = || engine.client(&["pause", &container(&engine, name)]);
-        pause();
-        let row = host.row(name).unwrap();
-        assert_eq!(row["status"], "paused", "{row}");
-        assert_eq!(row["advice"][0]["do"], "start", "{row}");
-        assert_eq!(report(&host, name)["workload"]["status"], "paused");
-        let reconciled = host.ok(&["reconcile", name]);
-        assert!(reconciled.contains("left alone") && reconciled.contains("paused"), "{reconciled}");
-        let called = host.wharf(&["call", name, "add", "a=2", "b=3"]);
-        assert_eq!((called.code, called.stdout.as_str()), (4, ""), "{called:?}");
-        for words in ["somebody has paused it", "nothing was done", &format!("wharf start {name}")] {
-            assert!(called.stderr.contains(words), "{words}: {called:?}");
-        }
-        host.ok(&["start", name]);
-        assert_eq!((status(&host, name), add(&url).as_str()), (json!("running"), "5"));
-        pause();
-        host.ok(&["stop", name, "--timeout", "2"]);
-        assert_eq!(status(&host, name), "stopped", "stop ends it");
-        host.ok(&["start", name]);
-        assert_eq!(add(&url), "5");
-        pause();
-        host.ok(&["restart", name, "--timeout", "2"]);
-        assert_eq!(add(&url), "5", "a restart lets it go on");
-        pause();
-        host.ok(&["rm", name, "--timeout", "1"]);
-    }
-    assert_eq!(containers(&engine), Vec::<String>::new());
-}
-
-#[test]
-fn a_paused_container_of_docker_is_told_and_every_command_works_on_it() {
-    is_paused(Kind::Docker);
-}
-
-#[test]
-fn a_paused_container_of_podman_is_told_and_every_command_works_on_it() {
-    is_paused(Kind::Podman);
 }
 
 /// Fills a disk up to its last byte.
