@@ -102,7 +102,7 @@ pub(super) struct ContainerArguments {
     #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = ulimit)]
     pub(super) ulimit: Vec<(String, Ulimit)>,
     /// The platform whose image is run, such as linux/arm64
-    #[arg(long, value_name = "OS/ARCHITECTURE")]
+    #[arg(long, value_name = "OS/ARCHITECTURE[/VARIANT]")]
     pub(super) platform: Option<String>,
     /// When its image is fetched
     #[arg(long, value_enum, hide_possible_values = true, value_name = "always|missing|never")]

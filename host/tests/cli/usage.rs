@@ -227,7 +227,7 @@ fn the_help_of_run_has_examples() {
               A capability of the kernel that it keeps, such as SETUID; all others are dropped
           --ulimit <NAME=SOFT[:HARD]>
               A limit of the kernel for each of its processes, such as nofile=4096
-          --platform <OS/ARCHITECTURE>
+          --platform <OS/ARCHITECTURE[/VARIANT]>
               The platform whose image is run, such as linux/arm64
           --pull <always|missing|never>
               When its image is fetched [default: missing]

@@ -3,6 +3,7 @@
 use crate::{
     flavor::Flavor,
     labels, limits, mounts, options,
+    platform::Platform,
     port::target_port,
     profile::{self, Rights},
     reference::Reference,
@@ -45,6 +46,10 @@ pub(crate) fn body(flavor: Flavor, spec: &WorkloadSpec, private: &[PathBuf]) -> 
     let port = target_port(spec);
     if port == Some(0) {
         return Err(Error::invalid("the target port must not be 0"));
+    }
+    if let Some(platform) = &spec.container.platform {
+        // It is no part of the request's body; here it is refused before an image is pulled for it.
+        Platform::parse(platform)?;
     }
     let rights = profile::rights(spec)?;
     let env = spec.env.iter().map(|(name, value)| variable(name, value)).collect::<Result<_>>()?;
@@ -283,6 +288,7 @@ pub(crate) mod tests {
             (serde_json::json!({ "source": { "kind": "image", "reference": "Time" } }), "lowercase"),
             (serde_json::json!({ "permission_profile": { "read": ["a"] } }), "permission_profile.read"),
             (serde_json::json!({ "transport": { "kind": "http", "target_port": 0 } }), "port"),
+            (serde_json::json!({ "container": { "platform": "linux/" } }), "such as linux/arm64"),
         ];
         for (more, named) in cases {
             let error = body(Flavor::Docker, &spec(more), &[]).unwrap_err();

@@ -1,4 +1,5 @@
 //! [`Platform`]: what an image is for, and what an engine runs.
+use wharf_sdk::{Error, Result};
 
 /// A platform, as `OS/ARCHITECTURE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,25 @@ impl Platform {
             other => other,
         };
         Self { os: os.to_owned(), architecture: architecture.to_owned() }
+    }
+
+    /// The one that the user asked for. Its variant, if it names one, is checked and left out: images do not tell theirs in
+    /// one form.
+    pub(crate) fn parse(given: &str) -> Result<Self> {
+        let is_part = |part: &&str| {
+            !part.is_empty()
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        };
+        let parts: Vec<&str> = given.split('/').collect();
+        match parts[..] {
+            [os, architecture] | [os, architecture, _] if parts.iter().all(is_part) => {
+                Ok(Self::new(&os.to_ascii_lowercase(), &architecture.to_ascii_lowercase()))
+            }
+            _ => Err(Error::invalid(format!(
+                "'{}' is no platform; write OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT, such as linux/arm64 or linux/arm/v7",
+                given.escape_default()
+            ))),
+        }
     }
 
     /// That of this process.
@@ -39,5 +59,37 @@ mod tests {
     fn an_architecture_has_one_name() {
         assert_eq!(Platform::new("linux", "x86_64"), Platform::new("linux", "amd64"));
         assert_eq!(Platform::new("linux", "aarch64").to_string(), "linux/arm64");
+    }
+
+    #[test]
+    fn a_platform_has_two_parts_or_three() {
+        let parsed = |given: &str| Platform::parse(given).map(|platform| platform.to_string());
+        for (given, platform) in [
+            ("linux/amd64", "linux/amd64"),
+            ("linux/arm/v7", "linux/arm"),
+            ("Linux/x86_64", "linux/amd64"),
+            ("windows/amd64", "windows/amd64"),
+        ] {
+            assert_eq!(parsed(given).unwrap(), platform);
+        }
+        for given in [
+            "",
+            " ",
+            "foo",
+            "linux/",
+            "/amd64",
+            "linux//v8",
+            "linux/amd64/",
+            "linux/amd64/v8/x",
+            "linux/am d",
+        ] {
+            let error = parsed(given).unwrap_err();
+            assert_eq!(error.code, wharf_sdk::ErrorCode::InvalidArgument, "{given}");
+            assert!(error.message.contains(&format!("'{given}'")), "{error}");
+            assert!(
+                error.message.contains("OS/ARCHITECTURE") && error.message.contains("linux/arm64"),
+                "{error}"
+            );
+        }
     }
 }

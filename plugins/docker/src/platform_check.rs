@@ -12,8 +12,7 @@ pub(crate) async fn platform(
 ) -> Result<()> {
     let Some(of_image) = &provided.platform else { return Ok(()) };
     if let Some(asked) = asked {
-        let asked_for = asked.split('/').take(2).collect::<Vec<_>>().join("/");
-        return if of_image.to_string() == asked_for {
+        return if *of_image == Platform::parse(asked)? {
             Ok(())
         } else {
             Err(not_asked_for(image, of_image, asked))

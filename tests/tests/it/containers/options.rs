@@ -166,6 +166,25 @@ fn a_runtime_without_an_option_refuses_it_by_name_and_says_which_can() {
     }
 }
 
+/// Nothing is pulled for what is no platform: the image is nowhere.
+#[test]
+fn what_is_no_platform_is_refused_before_anything_is_pulled() {
+    for kind in [Kind::Docker, Kind::Podman] {
+        let Some(engine) = Engine::start(kind) else { continue };
+        let host = host(&[(kind, engine.endpoint())]);
+        for platform in ["foo", "linux/", " ", "linux/amd64/v8/x"] {
+            let image = "127.0.0.1:1/nowhere";
+            let said = host.wharf(&["run", "--runtime", kind.runtime(), "--platform", platform, image]);
+            assert_ne!(said.code, 0, "{platform}: {said:?}");
+            for words in ["such as linux/arm64", &format!("'{platform}' is no platform")] {
+                assert!(said.stderr.contains(words), "{platform}: {said:?}");
+            }
+            assert!(!said.stderr.contains("cannot be pulled"), "{platform}: {said:?}");
+        }
+        assert_eq!((containers(&engine), host.list()), (vec![], vec![]));
+    }
+}
+
 /// A folder that the user of the image cannot use is told before the start, and the workload is started all the same.
 fn is_told(kind: Kind) {
     let Some(engine) = Engine::start(kind) else { return };
