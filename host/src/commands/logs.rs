@@ -1,15 +1,15 @@
 //! `logs`: the workload's output from its owner, or the supervisor's own log.
 use crate::commands::context::Context;
 use crate::commands::list::view;
-use crate::commands::lookup::{connect_to_owner, find_handle, read_record, read_run_config};
+use crate::commands::lookup::{connect_to_owner, find_by_labels, find_handle, read_record, read_run_config};
 use jiff::Timestamp;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::io::AsyncRead;
 use wharf_model::{Advice, EffectiveState, LockKind, RunConfig, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::LifeProbe;
-use wharf_runtimes::RuntimeClient;
-use wharf_sdk::{Handle, LogOptions};
+use wharf_runtimes::{RawStream, RuntimeClient};
+use wharf_sdk::{ErrorCode, Handle, LogOptions};
 
 /// The pause before a workload whose log has ended is looked at. No event that all runtimes have tells that a workload is
 /// back, or goes on after a pause in its engine; and an engine that has just restarted it may show it as running before its
@@ -40,7 +40,33 @@ pub async fn logs(context: &Context, name: &WorkloadName, options: LogOptions) -
             .advise(Advice::ReadSupervisorLog { name: name.to_string() }));
     }
     let (client, handle) = at_owner(context, &run).await?;
-    open(&client, &handle, options).await
+    let log = match client.logs(&handle, options).await {
+        Err(error) if error.code() == Some(ErrorCode::NotFound) => {
+            // Either it was made anew since its record was read, or somebody has removed it.
+            let now = find_by_labels(context, &run, &client).await?.filter(|now| *now != handle);
+            client.logs(&now.ok_or_else(|| gone(context, &run))?, options).await?
+        }
+        log => log?,
+    };
+    readable(log)
+}
+
+/// The error for the log of a workload that its owner does not have any more.
+fn gone(context: &Context, run: &RunConfig) -> Error {
+    let name = run.name.to_string();
+    let message = format!(
+        "the runtime '{}' no longer has what '{name}' ran as: somebody has removed it, and its log with it",
+        run.runtime_name
+    );
+    // Where it has a supervisor, a start has nothing to do.
+    let is_tended =
+        LifeProbe::open(context.store().state()).and_then(|probe| probe.is_held(&run.name, LockKind::Life));
+    let again = if matches!(is_tended, Ok(true)) {
+        Advice::Restart { name: name.clone() }
+    } else {
+        Advice::Start { name: name.clone() }
+    };
+    Error::new(ErrorKind::NotFound, message).advise(again).advise(Advice::ReadSupervisorLog { name })
 }
 
 async fn at_owner(context: &Context, run: &RunConfig) -> Result<(Arc<RuntimeClient>, Handle)> {
@@ -54,7 +80,10 @@ async fn at_owner(context: &Context, run: &RunConfig) -> Result<(Arc<RuntimeClie
 }
 
 async fn open(client: &RuntimeClient, handle: &Handle, options: LogOptions) -> Result<LogReader> {
-    let log = client.logs(handle, options).await?;
+    readable(client.logs(handle, options).await?)
+}
+
+fn readable(log: RawStream) -> Result<LogReader> {
     log.into_reader().map_err(|error| Error::caused(ErrorKind::Failed, "the log cannot be read", &error))
 }
 

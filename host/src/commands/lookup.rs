@@ -116,7 +116,7 @@ pub(crate) fn way_on(run: &RunConfig) -> Vec<Advice> {
 }
 
 /// The handle of a workload, found by its labels alone.
-async fn find_by_labels(
+pub(crate) async fn find_by_labels(
     context: &Context,
     run: &RunConfig,
     client: &RuntimeClient,

@@ -1,5 +1,6 @@
 //! The output of a workload in `logs`: while it runs, as it comes, and to its end.
-use super::{containers, host};
+use super::behind::container;
+use super::{containers, host, run};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -254,4 +255,27 @@ fn docker_shows_what_failed_while_nobody_waited() {
 #[test]
 fn podman_shows_what_failed_while_nobody_waited() {
     shows_why_it_failed(Kind::Podman);
+}
+
+/// Somebody has removed the container: that is told, and not in an engine's words.
+#[test]
+fn the_log_of_a_container_that_is_gone_says_what_to_do() {
+    for kind in [Kind::Docker, Kind::Podman] {
+        let Some(engine) = Engine::start(kind) else { continue };
+        let host = host(&[(kind, engine.endpoint())]);
+        run(&host, kind, "gone", &[]);
+        host.ok(&["stop", "gone"]);
+        engine.client(&["rm", "--force", &container(&engine, "gone")]);
+        for follow in [&[][..], &["--follow"]] {
+            let said = host.wharf(&[&["logs", "gone"], follow].concat());
+            assert_eq!((said.code, said.stdout.as_str()), (3, ""), "{said:?}");
+            for words in ["no longer has what 'gone' ran as", "wharf start gone", "wharf logs --proxy gone"] {
+                assert!(said.stderr.contains(words), "{words}: {said:?}");
+            }
+            assert!(!said.stderr.to_lowercase().contains("no such container"), "{said:?}");
+        }
+        host.ok(&["start", "gone"]);
+        host.ok(&["logs", "gone"]);
+        host.ok(&["rm", "gone"]);
+    }
 }
