@@ -62,6 +62,7 @@ pub use observe::{ForeignResource, Observed, may_have_foreign, observe, observe_
 pub use options::{ConnectOptions, EventListener};
 pub use owner::{
     ask_owner, connect_owner, look, look_briefly, look_cleared_up, prove_ended, prove_gone, prove_owner,
+    where_displaced,
 };
 pub use probe::{Prober, how};
 pub use question::{InstanceProof, Scope};

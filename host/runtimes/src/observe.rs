@@ -311,14 +311,22 @@ impl Observed {
         }
     }
 
+    /// True if another instance has answered in the place of a workload's owner.
+    pub fn is_displaced(&self, config: &RunConfig) -> bool {
+        let Some(owner) = config.owner() else { return false };
+        self.answer_at(&owner).is_some_and(|answer| answer.instance != owner.runtime_instance)
+    }
+
+    /// The answer at an owner's place, whichever instance has given it.
+    fn answer_at(&self, owner: &Owner) -> Option<&Answer> {
+        self.answers.get(&(owner.runtime_name.clone(), owner.runtime_endpoint.clone()))?.as_ref().ok()
+    }
+
     /// The servers of a workload's sessions that the owner shows, if the recorded instance answered.
     pub fn children(&self, config: &RunConfig) -> Vec<&Observation> {
         let Some(owner) = config.owner() else { return Vec::new() };
-        let place = (owner.runtime_name, owner.runtime_endpoint);
-        let Some(Ok(answer)) = self.answers.get(&place) else { return Vec::new() };
-        if answer.instance != owner.runtime_instance {
-            return Vec::new();
-        }
+        let answer = self.answer_at(&owner).filter(|answer| answer.instance == owner.runtime_instance);
+        let Some(answer) = answer else { return Vec::new() };
         let seen = answer.by_uid.values().flatten();
         let mut found: Vec<_> = seen.filter(|seen| seen.is_child_of(config.uid.as_str())).collect();
         found.sort_by(|a, b| a.uid.cmp(&b.uid));

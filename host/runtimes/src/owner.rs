@@ -164,7 +164,17 @@ fn same_instance(run: &RunConfig, owner: &Owner, answered: &str) -> Result<()> {
         belongs(run, owner),
         owner.runtime_instance,
     );
-    Err(Error::new(ErrorKind::Owner, message).hint("bring the recorded instance back"))
+    Err(where_displaced(run).into_iter().fold(Error::new(ErrorKind::Owner, message), Error::advise))
+}
+
+/// The next steps for a workload in whose owner's place another instance answers, wherever that is told.
+pub fn where_displaced(run: &RunConfig) -> [Advice; 3] {
+    let name = run.name.to_string();
+    [
+        Advice::note("bring the recorded instance back"),
+        Advice::Rebind { name: name.clone(), runtime: run.runtime_name.clone() },
+        Advice::Forget { name },
+    ]
 }
 
 /// Checks that an answer is that of the recorded instance.

@@ -8,7 +8,7 @@ use super::table::Table;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use wharf::commands::{self, Context, ListOptions, WorkloadView};
@@ -179,10 +179,20 @@ pub(super) fn shown_status(row: &WorkloadView) -> String {
     format!("{}{stale}{servers}", row.status.as_str())
 }
 
-/// Prints each reason for stale rows once, and the reasons for rows that are not as they should be.
+/// Prints each reason for stale rows once, with the next steps of one of them, and the reasons for rows that are not as they
+/// should be.
 fn explain(rows: &[WorkloadView], console: &Console) {
-    for reason in rows.iter().filter(|row| row.stale).map(|row| &row.stale_reason).collect::<BTreeSet<_>>() {
-        console.note(&format!("stale: {reason}"));
+    let mut stale: BTreeMap<&str, Vec<&WorkloadView>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.stale) {
+        stale.entry(&row.stale_reason).or_default().push(row);
+    }
+    for (reason, rows) in stale {
+        let steps = rows.first().map(|row| row.advice.as_slice()).unwrap_or_default();
+        let others = match rows.len() {
+            count if count > 1 && !steps.is_empty() => format!(" (so, too, for {} more)", count - 1),
+            _ => String::new(),
+        };
+        console.note(&format!("stale: {}{others}", advice::after(reason, steps)));
     }
     for row in rows.iter().filter(|row| !row.status_context.is_empty()) {
         if matches!(

@@ -13,7 +13,7 @@ use wharf_model::{Advice, BootId, EARLIER_IMPORT, LockKind, RunConfig, StatusRec
 use wharf_model::{Claim, Effective, EffectiveState, Evidence, Inputs, assess, locks_looked_at};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{LifeProbe, ProxySecrets, ReadError};
-use wharf_runtimes::{InstanceProof, PluginError, Scope};
+use wharf_runtimes::{InstanceProof, PluginError, Scope, where_displaced};
 use wharf_sdk::Confinement;
 
 /// How often a row that changes during the list is assessed again, before it is shown as it is recorded.
@@ -87,6 +87,7 @@ pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<Worklo
         };
         let row = assessor.row(&config, status)?.map(|row| with_url(row, &config, &secrets));
         let row = row.map(|row| with_session_servers(row, &config, &discover));
+        let row = row.map(|row| with_way_back(row, &config, &discover));
         rows.extend(row.map(|row| with_socket(context, row, &config)));
     }
     if !options.is_filtered() {
@@ -162,6 +163,7 @@ pub(crate) async fn view(
         Evidence::HasNot | Evidence::Missing(_) | Evidence::Remote => None,
     };
     let view = with_session_servers(view.ok_or_else(removed)?, run, &discover);
+    let view = with_way_back(view, run, &discover);
     let view = with_attempts(context, view).await;
     Ok((view, record, confinement))
 }
@@ -321,6 +323,14 @@ fn with_session_servers(row: WorkloadView, run: &RunConfig, discover: &Discovery
         state: state_word(seen.state),
     });
     WorkloadView { session_servers: servers.collect(), ..row }
+}
+
+/// Adds the next steps to a row that is stale because another instance answers in its owner's place.
+fn with_way_back(mut row: WorkloadView, run: &RunConfig, discover: &Discovery) -> WorkloadView {
+    if row.stale && discover.observed.is_displaced(run) {
+        row.advice.extend(where_displaced(run));
+    }
+    row
 }
 
 fn unreadable_status(config: &RunConfig, error: &ReadError) -> WorkloadView {

@@ -23,7 +23,7 @@ use wharf_model::{Action, Advice, Claim, Evidence, Locks, Resource, plan};
 use wharf_model::{BootId, Desired, Event, LockKind, Phase, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result, chain};
 use wharf_records::{LifeProbe, OperationLock, ReadError};
-use wharf_runtimes::{InstanceProof, Scope, last_exit};
+use wharf_runtimes::{InstanceProof, Scope, last_exit, where_displaced};
 use wharf_sdk::{Exit, WorkloadState};
 
 /// At most this many workloads are worked on at a time.
@@ -187,7 +187,11 @@ async fn assess_and_act(context: &Context, reading: Reading, discover: &Discover
         if is_tended && let Some(why) = brought_back(context, &config.name).await {
             return Ok(Done::new(Reconciliation::LeftAlone, why));
         }
-        return Ok(Done { unasked: matches!(evidence, Evidence::Missing(_)), ..rest });
+        let mut rest = Done { unasked: matches!(evidence, Evidence::Missing(_)), ..rest };
+        if rest.unasked && discover.observed.is_displaced(&config) {
+            rest.advice.extend(where_displaced(&config));
+        }
+        return Ok(rest);
     }
     let Some(operation) = lock_if_free(context, &name)? else { return Ok(busy()) };
     let config_now = context.store().read_run_config(&name);

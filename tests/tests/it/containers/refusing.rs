@@ -74,7 +74,7 @@ fn refuses(kind: Kind) {
     let (before, had) = (records(&host), first.objects_of(&host.id()));
     let data = |engine: &Engine| engine.socket().with_file_name("data").display().to_string();
     place.takes(&other);
-    all_refused(&host, kind, &[&data(&first), &data(&other)]);
+    all_refused(&host, kind, &[&data(&first), &data(&other), "--rebind", "rm --forget"]);
     assert_eq!(containers(&other), Vec::<String>::new(), "it was told nothing");
     place.takes(&first);
     assert!(is_running_and_fresh(&host, "up"));

@@ -113,6 +113,16 @@ fn r04_another_instance_at_the_endpoint_is_no_evidence() {
     assert_eq!(row["status"], "running", "{row}");
     assert!(reason.contains(setup.one.first_name()), "{row}");
     assert!(reason.contains("an engine that was restored"), "{row}");
+    let steps: Vec<&str> =
+        row["advice"].as_array().unwrap().iter().map(|it| it["do"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["note", "rebind", "forget"], "{row}");
+    let listed = setup.host.wharf(&["list"]);
+    let status = setup.host.ok(&["status", "one"]);
+    let reconciled = setup.host.wharf(&["reconcile", "one"]);
+    for told in [&listed.stderr, &status, &reconciled.stdout] {
+        assert!(told.contains("wharf adopt one --runtime scripted-one --rebind"), "{told}");
+        assert!(told.contains("wharf rm --forget one"), "{told}");
+    }
     assert_eq!(records(&setup.host), before);
     setup.one.first_instance();
     setup.assert_fresh(&["one", "plain", "two"]);
@@ -137,6 +147,9 @@ fn r08_commands_refuse_another_instance_and_name_both() {
         assert_eq!(said.code, 5, "{command} {name}: {said:?}");
         assert!(said.stderr.contains(&format!("the first behind scripted-{name}")), "{said:?}");
         assert!(said.stderr.contains(&format!("restored {name}")), "{said:?}");
+        for step in ["adopt NAME --runtime scripted-NAME --rebind", "rm --forget NAME"] {
+            assert!(said.stderr.contains(&format!("wharf {}", step.replace("NAME", name))), "{said:?}");
+        }
         assert_eq!(records(&setup.host), before, "{command} {name}");
     }
     setup.one.first_instance();
