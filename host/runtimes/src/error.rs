@@ -80,8 +80,8 @@ pub enum PluginError {
         /// The file.
         path: PathBuf,
     },
-    /// The library did not answer in time.
-    #[error("{} did not answer within {deadline_ms} ms while it was being loaded", .path.display())]
+    /// The library did not answer in time. A busy machine looks the same.
+    #[error("{} did not load within {} s: this machine is busy, or the library hangs", .path.display(), .deadline_ms / 1000)]
     Hangs {
         /// The file.
         path: PathBuf,
@@ -107,7 +107,7 @@ pub enum PluginError {
         how: String,
     },
     /// Another library is being loaded and does not come to an end; this one had to wait for it.
-    #[error("{} was not loaded within {deadline_ms} ms, because {} is still being loaded", .path.display(), .other.display())]
+    #[error("{} did not load within {} s, because {} is still being loaded: this machine is busy, or that library hangs", .path.display(), .deadline_ms / 1000, .other.display())]
     Behind {
         /// The file.
         path: PathBuf,
@@ -135,6 +135,10 @@ pub enum PluginError {
         source: CallError,
     },
 }
+
+/// The way on where a library was not loaded in time.
+const SLOW: &str =
+    "try again, since no verdict was kept; if it stays so on a machine at rest, replace the library";
 
 fn available_text(available: &[String], nearest: Option<&str>, unusable: &[PathBuf]) -> String {
     let mut text = match available {
@@ -239,6 +243,7 @@ impl From<PluginError> for Error {
             | PluginError::Untrusted { .. }
             | PluginError::Incompatible { .. } => Some(Advice::ListRuntimes),
             PluginError::Ends { path, .. } => Some(Advice::ForgetVerdict { path: path.clone() }),
+            PluginError::Hangs { .. } | PluginError::Behind { .. } => Some(Advice::note(SLOW)),
             _ => None,
         };
         let shown = Self::new(ErrorKind::Owner, chain(&error));
