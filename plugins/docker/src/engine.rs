@@ -1,7 +1,9 @@
 //! [`Engine`]: one engine behind one socket. It knows the engine's kind, the version of the protocol to speak, and the
 //! instance.
 use crate::{
-    error::{is_missing, is_silent},
+    answer::read,
+    close_look,
+    error::is_silent,
     flavor::Flavor,
     http::Session,
     identity::Identity,
@@ -14,8 +16,7 @@ use crate::{
     signs_of_life::while_alive,
 };
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
-use bytes::Bytes;
-use hyper::{HeaderMap, StatusCode};
+use hyper::HeaderMap;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     collections::HashMap,
@@ -24,7 +25,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
-use wharf_sdk::{WorkloadState, machine_id};
+use wharf_sdk::machine_id;
 
 /// bollard's own limit for the beginning of an answer, in seconds. It is switched off: the end of a container may be waited
 /// for without limit, and the host sets a deadline for every other call.
@@ -126,12 +127,6 @@ struct PodmanStore {
     graph_root: String,
 }
 
-/// The body of an engine's error.
-#[derive(Deserialize)]
-struct Refusal {
-    message: String,
-}
-
 impl Engine {
     /// Asks which engine answers at a socket. Every engine has paths without a version, which are used for this.
     pub(crate) async fn reach(socket: &Path) -> io::Result<Self> {
@@ -211,9 +206,9 @@ impl Engine {
     async fn listed(&self, wanted: Wanted<'_>) -> Result<(String, Vec<Summary>), Error> {
         let mut turn = self.introductions.turn().await;
         if let Some(mut introduced) = turn.take(&self.socket) {
-            match self.list_on(&mut introduced.session, wanted).await {
+            let instance = introduced.identity.instance.clone();
+            match self.list_on(&mut introduced.session, wanted, Some(&instance)).await {
                 Ok(seen) => {
-                    let instance = introduced.identity.instance.clone();
                     turn.keep(introduced);
                     return Ok((instance, seen));
                 }
@@ -222,8 +217,8 @@ impl Engine {
             }
         }
         let mut introduced = self.introduce().await?;
-        let seen = self.list_on(&mut introduced.session, wanted).await?;
         let instance = introduced.identity.instance.clone();
+        let seen = self.list_on(&mut introduced.session, wanted, Some(&instance)).await?;
         turn.keep(introduced);
         Ok((instance, seen))
     }
@@ -269,7 +264,7 @@ impl Engine {
 
     /// All containers with these labels, running or not.
     pub(crate) async fn list(&self, labels: &[String]) -> Result<Vec<Summary>, Error> {
-        self.list_on(&mut Session::open(&self.socket).await?, Wanted::Ours(labels)).await
+        self.list_on(&mut Session::open(&self.socket).await?, Wanted::Ours(labels), None).await
     }
 
     /// All containers with these labels, and the instance that has them. Both are asked on one connection, so that one
@@ -281,7 +276,8 @@ impl Engine {
         presumed: Option<&str>,
     ) -> Result<(String, Vec<Summary>), Error> {
         if let Some(presumed) = presumed {
-            let seen = self.list(labels).await?;
+            let mut session = Session::open(&self.socket).await?;
+            let seen = self.list_on(&mut session, Wanted::Ours(labels), Some(presumed)).await?;
             if seen.iter().any(|seen| seen.is_made_by(presumed)) {
                 return Ok((presumed.to_owned(), seen));
             }
@@ -298,7 +294,13 @@ impl Engine {
         self.listed(Wanted::Whosever(labels)).await
     }
 
-    async fn list_on(&self, session: &mut Session, wanted: Wanted<'_>) -> Result<Vec<Summary>, Error> {
+    /// Lists on a connection, to an engine that is, or is presumed to be, this instance.
+    async fn list_on(
+        &self,
+        session: &mut Session,
+        wanted: Wanted<'_>,
+        instance: Option<&str>,
+    ) -> Result<Vec<Summary>, Error> {
         let (Wanted::Ours(labels) | Wanted::Whosever(labels)) = wanted;
         let path = format!("/containers/json?all=true&{}", filters("label", labels));
         let mut seen: Vec<Summary> = read(session.ask(&path).await?)?;
@@ -308,8 +310,8 @@ impl Engine {
                 .find(|label| label.split_once('=').is_some_and(|(name, _)| name == labels::UID));
             let copies = self.copies_on(session, one.map_or(labels::UID, String::as_str)).await?;
             seen.retain(|seen| !seen.is_made_of(&copies));
-            if one.is_some() {
-                look_closely(session, &mut seen).await?;
+            if one.is_some() || close_look::is_called_for(self.flavor, instance).await {
+                close_look::look_closely(session, &mut seen).await?;
             }
         }
         Ok(seen)
@@ -342,24 +344,6 @@ impl Engine {
     }
 }
 
-/// Inspects what a listing shows as running. Situation: the disk of an engine is full when a container ends; Docker cannot
-/// write that down, and its listing shows the container as running until the engine is restarted. Conclusion: where one
-/// workload is asked for, what the engine says of its container by its id counts.
-async fn look_closely(session: &mut Session, seen: &mut Vec<Summary>) -> Result<(), Error> {
-    for at in (0..seen.len()).rev() {
-        let Some(id) = seen[at].id.clone().filter(|_| seen[at].doing() == WorkloadState::Running) else {
-            continue;
-        };
-        match read(session.ask(&format!("/containers/{id}/json")).await?) {
-            Ok(inspected) => seen[at].inspected = Some(inspected),
-            // It was removed since it was listed.
-            Err(error) if is_missing(&error) => drop(seen.remove(at)),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 /// Asks which engine answers. Both engines say so in the headers of an answer to a ping. `/version` is asked only if they
 /// are missing: to answer it, Podman asks the machine's package manager about its parts, twice, which takes longer than the
 /// start of a container.
@@ -382,15 +366,6 @@ fn greeting_in(headers: &HeaderMap) -> Option<Greeting> {
     }
     let version = text("server")?.strip_prefix("Docker/")?.to_owned();
     Some(Greeting { flavor: Flavor::Docker, version, api_version })
-}
-
-fn read<T: DeserializeOwned>((status, answer): (StatusCode, Bytes)) -> Result<T, Error> {
-    if status.is_success() {
-        return Ok(serde_json::from_slice(&answer)?);
-    }
-    let message = serde_json::from_slice(&answer)
-        .map_or_else(|_| String::from_utf8_lossy(&answer).into_owned(), |refusal: Refusal| refusal.message);
-    Err(Error::DockerResponseServerError { status_code: status.as_u16(), message })
 }
 
 /// A filter, as a query string.

@@ -9,7 +9,9 @@
 //! nothing polls.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod attach;
+mod close_look;
 mod confinement;
 mod container;
 mod credentials;

@@ -45,7 +45,7 @@ fn fill(folder: &Path) -> std::path::PathBuf {
 fn r08_a_docker_whose_disk_is_full_is_believed_by_id_and_every_command_works() {
     let Some(engine) = Engine::on_small_disk(Kind::Docker, 200) else { return };
     let host = host(&[(Kind::Docker, engine.endpoint())]);
-    for name in ["stopped", "started", "restarted", "removed", "reconciled"] {
+    for name in ["stopped", "started", "restarted", "removed", "reconciled", "killed"] {
         run(&host, Kind::Docker, name, &[]);
     }
     run(&host, Kind::Docker, "forgotten", &["--restart", "no"]);
@@ -59,6 +59,10 @@ fn r08_a_docker_whose_disk_is_full_is_believed_by_id_and_every_command_works() {
     host.ok(&["stop", "started", "--timeout", "1"]);
     let full = host.wharf(&["start", "started"]);
     assert!(full.code != 0 && full.stderr.contains("the disk of Docker is full"), "{full:?}");
+    // Nobody has stopped this one, and its supervisor cannot bring it back.
+    engine.client(&["kill", &container(&engine, "killed")]);
+    eventually("a list of all shows its end", || status(&host, "killed") == "unhealthy");
+    assert_eq!(report(&host, "killed")["workload"]["status"], "unhealthy");
     let full = host.wharf(&["restart", "restarted", "--timeout", "1"]);
     assert!(full.code != 0 && full.stderr.contains("the disk of Docker is full"), "{full:?}");
     assert_eq!(status(&host, "restarted"), "error");
