@@ -3,6 +3,7 @@ mod asked_for;
 mod asking;
 mod behind;
 mod busy;
+mod cleaned;
 mod demonstrated;
 mod doctoring;
 mod given_up;
