@@ -5,6 +5,7 @@
 //! command or the name of an option. It crosses the supervisors' sockets, and is part of `--format json`.
 use crate::proxy_auth::ProxyAuth;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// One next step. In JSON the member `do` names the step, and the other members its object.
@@ -33,6 +34,13 @@ pub enum Advice {
     },
     /// Ask each runtime whether it works.
     CheckRuntimes,
+    /// Ask one runtime whether it works in one of its places.
+    CheckRuntime {
+        /// Its name.
+        name: String,
+        /// Its options that lead to the place.
+        options: BTreeMap<String, String>,
+    },
     /// Examine the surroundings of all workloads.
     Diagnose,
     /// Try a library again that had ended the process that tried it.
@@ -205,6 +213,14 @@ pub enum Setting {
 }
 
 impl Advice {
+    /// Ask a runtime whether it works, in the place that these of its options lead to; ask every runtime where they lead to none.
+    pub fn check(runtime: &str, options: BTreeMap<String, String>) -> Self {
+        match options.is_empty() {
+            true => Self::CheckRuntimes,
+            false => Self::CheckRuntime { name: runtime.to_owned(), options },
+        }
+    }
+
     /// A sentence that makes sense in every front end.
     pub fn note(text: impl Into<String>) -> Self {
         Self::Note { text: text.into() }

@@ -1,7 +1,7 @@
 //! [`Claim`]: which runtime a workload without an owner belongs to (R07); a pure function of what all runtimes show.
 //! `adopt`, `reconcile` and `list` use it.
+use crate::owner::Owner;
 use crate::resource::Resource;
-use crate::run_config::Owner;
 use std::fmt;
 
 /// The outcome of the search for the owner of a workload without one.

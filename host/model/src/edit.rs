@@ -43,8 +43,9 @@ impl RunConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::owner::Owner;
     use crate::proxy_auth::ProxyAuth;
-    use crate::run_config::{Owner, RunConfigError};
+    use crate::run_config::RunConfigError;
     use crate::uid::Uid;
 
     fn edited() -> RunConfig {

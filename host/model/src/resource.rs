@@ -1,6 +1,6 @@
 //! [`Resource`]: a container or another object of a runtime that carries the id of this host. Runtimes' answers are turned
 //! into it; [`crate::claim()`] compares them.
-use crate::run_config::Owner;
+use crate::owner::Owner;
 use wharf_sdk::Observation;
 
 /// A resource of this host, and the runtime that has it.

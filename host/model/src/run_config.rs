@@ -12,6 +12,7 @@ use serde_json::Value;
 use wharf_sdk::{ContainerOptions, Pins, PullPolicy};
 
 use crate::error::{Error, ErrorKind};
+use crate::owner::Owner;
 use crate::proxy_auth::ProxyAuth;
 use crate::raw_json::Opaque;
 use crate::restart::RestartPolicy;
@@ -48,17 +49,6 @@ impl Instances {
     pub const fn is_shared(&self) -> bool {
         matches!(self, Self::Shared)
     }
-}
-
-/// The one runtime that a workload belongs to (R01, R02). Opaque to the host.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Owner {
-    /// The runtime's name, such as `process`.
-    pub runtime_name: String,
-    /// The engine; empty if the runtime has just one.
-    pub runtime_instance: String,
-    /// The way to the engine; empty if there is just one.
-    pub runtime_endpoint: String,
 }
 
 /// The workload of another product of which this one is a copy.

@@ -273,19 +273,20 @@ impl Observed {
         if let Some(reason) = &self.blind {
             return Evidence::Missing(reason.clone());
         }
-        let Some(Owner { runtime_name, runtime_instance, runtime_endpoint }) = config.owner() else {
+        let Some(owner) = config.owner() else {
             return Evidence::Missing("it has no owner".to_owned());
         };
-        let answer = match self.answers.get(&(runtime_name.clone(), runtime_endpoint)) {
+        let Owner { runtime_name, runtime_instance, runtime_endpoint } = &owner;
+        let answer = match self.answers.get(&(runtime_name.clone(), runtime_endpoint.clone())) {
             None => return Evidence::Missing(format!("the runtime '{runtime_name}' was not asked")),
-            Some(Err(reason)) => return Evidence::Missing(reason.clone()),
+            Some(Err(reason)) => return Evidence::Missing(owner.located(reason)),
             Some(Ok(answer)) => answer,
         };
-        if answer.instance != runtime_instance {
-            return Evidence::Missing(format!(
+        if answer.instance != *runtime_instance {
+            return Evidence::Missing(owner.located(&format!(
                 "another instance of '{runtime_name}' answers: {}, and it belongs to {runtime_instance}",
                 answer.instance
-            ));
+            )));
         }
         match answer.by_uid.get(config.uid.as_str()).map(Vec::as_slice) {
             None | Some([]) => answer.absence(config),

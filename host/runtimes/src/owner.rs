@@ -191,9 +191,11 @@ fn recorded(run: &RunConfig) -> Result<Owner> {
 
 fn cannot_be_asked(run: &RunConfig, owner: &Owner, error: Error) -> Error {
     let doing = format!("{}, which cannot be asked", belongs(run, owner));
-    Error { kind: ErrorKind::Owner, ..error.while_doing(doing) }
+    let error = Error { kind: ErrorKind::Owner, ..error.while_doing(doing) };
+    // Where there is one place alone, the error itself says as much as a check would.
+    if owner.place().is_empty() { error } else { error.advise(owner.check()) }
 }
 
 fn belongs(run: &RunConfig, owner: &Owner) -> String {
-    format!("'{}' belongs to the runtime '{}'", run.name, owner.runtime_name)
+    format!("'{}' belongs to {}", run.name, owner.words())
 }

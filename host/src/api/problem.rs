@@ -195,6 +195,7 @@ fn link(advice: &Advice) -> Option<Link> {
         Advice::ShowUrl { name } => of("show_url", "GET", name, "/url"),
         // No route does this; the advice itself says it.
         Advice::Note { .. }
+        | Advice::CheckRuntime { .. }
         | Advice::Diagnose
         | Advice::ForgetVerdict { .. }
         | Advice::Forget { .. }

@@ -3,8 +3,13 @@
 //! Called wherever an error, a row or a report is shown to people. Together with the help texts, this is the only place
 //! that turns a step into a command.
 use super::escape;
+use std::collections::BTreeMap;
 use std::path::Path;
 use wharf_model::{Advice, Setting};
+
+/// The options of commands that choose between the places of a runtime, each with its name for the runtime.
+pub(super) const PLACE_OPTIONS: [(&str, &str); 2] =
+    [("--kube-context", "context"), ("--namespace", "namespace")];
 
 /// A step as a line for people; none for a step that this version does not know.
 pub(super) fn text(advice: &Advice) -> Option<String> {
@@ -15,6 +20,9 @@ pub(super) fn text(advice: &Advice) -> Option<String> {
         Advice::ListRuntimes => "see: wharf runtime list".to_owned(),
         Advice::ShowRuntime { name } => format!("see: wharf runtime info {name}"),
         Advice::CheckRuntimes => "see: wharf runtime check".to_owned(),
+        Advice::CheckRuntime { name, options } => {
+            format!("see: wharf runtime check {name}{}", in_place(options))
+        }
         Advice::Diagnose => "see: wharf doctor".to_owned(),
         Advice::ForgetVerdict { path } => {
             format!("to try it again: wharf runtime forget-verdict {}", quoted(path))
@@ -63,6 +71,15 @@ pub(super) fn after(sentence: &str, advice: &[Advice]) -> String {
     std::iter::once(sentence.to_owned()).chain(steps).collect::<Vec<_>>().join("; ")
 }
 
+/// The options of a command that lead to a place of a runtime.
+fn in_place(options: &BTreeMap<String, String>) -> String {
+    let option = |(option, name): (&str, &str)| {
+        let value = options.get(name)?;
+        Some(format!(" {option} {}", word(value)))
+    };
+    PLACE_OPTIONS.into_iter().filter_map(option).collect()
+}
+
 /// A path as one word of a shell.
 fn quoted(path: &Path) -> String {
     word(&path.display().to_string())
@@ -90,5 +107,20 @@ const fn option(setting: Setting) -> &'static str {
         Setting::Instances => "--instances",
         Setting::CapAdd => "--cap-add",
         Setting::NoInit => "--no-init",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_is_checked_in_the_place_that_is_meant() {
+        let options = [("context", "it's dev"), ("namespace", "team-a"), ("of-a-newer-one", "x")];
+        let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let step = Advice::check("kubernetes", BTreeMap::from(options));
+        let told = "see: wharf runtime check kubernetes --kube-context 'it'\\''s dev' --namespace team-a";
+        assert_eq!(text(&step).unwrap(), told);
+        assert_eq!(text(&Advice::check("docker", BTreeMap::new())).unwrap(), "see: wharf runtime check");
     }
 }

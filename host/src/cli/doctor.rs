@@ -9,6 +9,7 @@ use super::{doctor_apparmor, doctor_state};
 use clap::Args;
 use futures_util::future::join_all;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use wharf::commands::{self, Context, Orphan};
 use wharf_model::RunConfig;
@@ -143,8 +144,8 @@ fn libraries(plugins: &Plugins) -> Vec<Finding> {
 }
 
 async fn runtimes(plugins: &Plugins, host_id: &str) -> Vec<Finding> {
-    let names = names(plugins.catalog());
-    let tried = join_all(names.iter().map(|name| attempt(plugins, host_id, name))).await;
+    let (names, usual) = (names(plugins.catalog()), BTreeMap::new());
+    let tried = join_all(names.iter().map(|name| attempt(plugins, host_id, name, &usual))).await;
     tried
         .into_iter()
         .map(|tried| {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use wharf::commands::{self, Context, ListOptions, WorkloadView};
-use wharf_model::EffectiveState;
+use wharf_model::{Advice, EffectiveState};
 
 const EXAMPLES: &str = "Examples:
   wharf list --all --label team=web
@@ -203,7 +203,9 @@ fn explain(rows: &[WorkloadView], console: &Console) {
                 | EffectiveState::Interrupted
                 | EffectiveState::Unknown
         ) {
-            let why = advice::after(&row.status_context, &row.advice);
+            // Those of a stale row stand with the reason for that.
+            let steps: &[Advice] = if row.stale { &[] } else { &row.advice };
+            let why = advice::after(&row.status_context, steps);
             console.note(&format!("{}: {}: {why}", row.name, row.status.as_str()));
         }
     }

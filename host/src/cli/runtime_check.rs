@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use wharf::commands::{Context, network_verdicts, probe_network};
+use wharf::commands::{Context, check_runtime_options, network_verdicts, probe_network};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_runtimes::{Catalog, Plugins};
 use wharf_sdk::{Confinement, Health, HealthState, Measure, NetworkVerdict};
@@ -19,6 +19,7 @@ use wharf_sdk::{Confinement, Health, HealthState, Measure, NetworkVerdict};
 const CHECK_EXAMPLES: &str = "Examples:
   wharf runtime check
   wharf runtime check process --format json
+  wharf runtime check kubernetes --kube-context dev --namespace team-a
   wharf runtime check kubernetes --probe-network";
 
 /// How long a runtime may take to say whether it can be used, and who answers. Nothing is done because of the answer, so an
@@ -42,11 +43,11 @@ pub(super) struct Check {
     /// runtime's own
     #[arg(long, requires = "names")]
     probe_network: bool,
-    /// The context of the kubeconfig that says in which cluster that is tried [default: the current one]
-    #[arg(long, value_name = "NAME", requires = "probe_network")]
+    /// The context of the kubeconfig that says which cluster is tried [default: the current one]
+    #[arg(long, value_name = "NAME", requires = "names")]
     kube_context: Option<String>,
-    /// The namespace of the cluster in which it is tried [default: the context's]
-    #[arg(long, value_name = "NAME", requires = "probe_network")]
+    /// The namespace of the cluster that is tried [default: the context's]
+    #[arg(long, value_name = "NAME", requires = "names")]
     namespace: Option<String>,
     /// How to print the results
     #[arg(long, value_enum, default_value_t)]
@@ -141,14 +142,15 @@ impl Check {
     pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         let (plugins, host_id) = (context.plugins(), context.known_host_id()?);
         let names = if self.names.is_empty() { names(plugins.catalog()) } else { self.names.clone() };
+        let options = self.options();
         for name in &self.names {
-            // An unknown name is an error of the request, unlike a runtime that does not work.
-            plugins.catalog().find(name).map_err(Error::from)?;
+            // An unknown name or option is an error of the request, unlike a runtime that does not work.
+            check_runtime_options(context, name, &options)?;
         }
-        let mut tried = join_all(names.iter().map(|name| attempt(plugins, &host_id, name))).await;
+        let mut tried = join_all(names.iter().map(|name| attempt(plugins, &host_id, name, &options))).await;
         for row in &mut tried {
             let verdict = match self.probe_network {
-                true => Some(probe_network(context, &row.name, &self.options()).await?),
+                true => Some(probe_network(context, &row.name, &options).await?),
                 false => network_verdicts(context).on(&row.name, &row.instance),
             };
             row.network = verdict.map(Network::from);
@@ -167,8 +169,9 @@ impl Check {
 
     /// The options of workloads that lead to another cluster, or to another place in it.
     fn options(&self) -> BTreeMap<String, String> {
-        let options = [("context", &self.kube_context), ("namespace", &self.namespace)];
-        let given = options.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        let values = [&self.kube_context, &self.namespace];
+        let options = advice::PLACE_OPTIONS.into_iter().map(|(_, name)| name).zip(values);
+        let given = options.filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
         given.collect()
     }
 }
@@ -227,10 +230,15 @@ fn silent() -> Error {
     Error::new(ErrorKind::Deadline, message).hint("it may be busy: try again")
 }
 
-/// Loads a runtime and asks it whether it can be used.
-pub(super) async fn attempt(plugins: &Plugins, host_id: &str, name: &str) -> Tried {
+/// Loads a runtime and asks it whether it can be used, in the place that these options lead to.
+pub(super) async fn attempt(
+    plugins: &Plugins,
+    host_id: &str,
+    name: &str,
+    options: &BTreeMap<String, String>,
+) -> Tried {
     let asked = async {
-        let client = plugins.connect(name, None, host_id).await?;
+        let client = plugins.connect_with(name, options, host_id).await?;
         let deadline = Instant::now() + PATIENCE;
         let health = timeout_at(deadline, client.health()).await.map_err(|_| silent())??;
         let instance = timeout_at(deadline, client.instance()).await.ok().and_then(std::result::Result::ok);

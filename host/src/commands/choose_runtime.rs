@@ -24,7 +24,8 @@ pub(crate) async fn choose_runtime(
         check_options(&request.runtime_options, provided.runtime)?;
         let client = context.plugins().connect_with(name, &request.runtime_options, host_id).await?;
         let source = as_accepted(context, request, source, &client);
-        let instance = available(&client).await.map_err(|unusable| unusable.error)?;
+        let instance =
+            available(&client, &request.runtime_options).await.map_err(|unusable| unusable.error)?;
         return Ok((client, instance, source));
     }
     let catalog = context.plugins().catalog();
@@ -65,7 +66,7 @@ pub(crate) async fn choose_runtime(
                 continue;
             }
         };
-        match available(&client).await {
+        match available(&client, options).await {
             Ok(instance) => {
                 // The workload will run elsewhere than the user may expect.
                 for Unusable { error, .. } in unusable.iter().filter(|it| it.is_there) {
@@ -133,10 +134,14 @@ struct Unusable {
 
 /// The instance of a runtime, if it can be used. Both questions are asked at once, since an engine may need some time for
 /// each.
-async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unusable> {
+async fn available(
+    client: &RuntimeClient,
+    options: &BTreeMap<String, String>,
+) -> std::result::Result<Instance, Unusable> {
+    let check = || Advice::check(client.name(), options.clone());
     let silent = |error: CallError| {
         let error = Error::from(error).while_doing(format!("the runtime '{}' cannot be used", client.name()));
-        let error = Error { kind: ErrorKind::Owner, ..error }.advise(Advice::CheckRuntimes);
+        let error = Error { kind: ErrorKind::Owner, ..error }.advise(check());
         Unusable { error, is_there: true }
     };
     let (health, instance) = tokio::join!(client.health(), client.instance());
@@ -149,7 +154,7 @@ async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unus
     let message = format!("the runtime '{}' cannot be used: {}", client.name(), health.message);
     let error = Error::new(ErrorKind::Owner, message);
     let error = if health.remedy.is_empty() { error } else { error.hint(health.remedy) };
-    let error = error.advise(Advice::CheckRuntimes);
+    let error = error.advise(check());
     Err(Unusable { error, is_there })
 }
 

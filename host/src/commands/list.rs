@@ -240,7 +240,7 @@ impl<'a> RowAssessor<'a> {
             let ours = record.as_ref().filter(|record| record.uid == config.uid);
             let effective = assess(ours, &self.inputs(config, ours, evidence)?);
             if !is_worse(ours, &effective) {
-                return Ok(Some(WorkloadView::of(config, ours, effective)));
+                return Ok(Some(with_check(WorkloadView::of(config, ours, effective), config)));
             }
             // Read once more *after* the locks were asked: a command may have changed it since.
             let now = self.context.store().read_status(&config.name).ok();
@@ -256,7 +256,7 @@ impl<'a> RowAssessor<'a> {
             // remove it.
             let at_work = now.is_none() && self.probe.is_held(&config.name, LockKind::Operation)?;
             if version(&now) == version(&record) && !at_work {
-                return Ok(Some(WorkloadView::of(config, ours, effective)));
+                return Ok(Some(with_check(WorkloadView::of(config, ours, effective), config)));
             }
             // The owner's answer is older than the new record, so it does not count for it.
             record = now;
@@ -304,6 +304,15 @@ fn with_url(mut row: WorkloadView, run: &RunConfig, secrets: &ProxySecrets) -> W
 pub(crate) fn with_socket(context: &Context, row: WorkloadView, run: &RunConfig) -> WorkloadView {
     let unix_socket = if row.is_reachable() { unix_socket(context, run) } else { None };
     WorkloadView { unix_socket, ..row }
+}
+
+/// Adds to a stale row of a runtime with several places how to ask it in the right one: without its options, another place would
+/// answer.
+fn with_check(mut row: WorkloadView, run: &RunConfig) -> WorkloadView {
+    let owner = run.owner().filter(|owner| row.stale && !owner.place().is_empty());
+    // A row that changes too often says nothing about its runtime.
+    row.advice.extend(owner.filter(|_| row.stale_reason != CHANGING).map(|owner| owner.check()));
+    row
 }
 
 /// The way on where a record cannot be used: without the record nobody can ask the owner.

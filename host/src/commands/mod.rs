@@ -70,7 +70,7 @@ pub use list::{ListOptions, groups, list, names};
 pub use logs::{AfterLog, LogReader, LogSource, follow_on, logs, proxy_log};
 pub use nesting::refuse_blindness;
 pub use orphan::{Orphan, OrphanId, orphans, remove_orphan};
-pub use probe_network::{network_verdicts, probe_network};
+pub use probe_network::{check_runtime_options, network_verdicts, probe_network};
 pub use reconcile::{Reconciled, Reconciliation, reconcile};
 pub use record_owner::Adopted;
 pub use remove::remove;

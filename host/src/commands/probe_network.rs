@@ -15,8 +15,7 @@ pub async fn probe_network(
     runtime: &str,
     options: &BTreeMap<String, String>,
 ) -> Result<NetworkVerdict> {
-    let provided = context.plugins().catalog().find(runtime).map_err(Error::from)?;
-    check_options(options, provided.runtime)?;
+    check_runtime_options(context, runtime, options)?;
     // Everything that is made for the trial is labelled as this host's.
     let host_id = context.host_id()?;
     let client = context.plugins().connect_with(runtime, options, &host_id).await?;
@@ -28,6 +27,19 @@ pub async fn probe_network(
     }
     network_verdicts(context).keep(runtime, &verdict)?;
     Ok(verdict)
+}
+
+/// Whether a plugin provides this runtime, and the runtime declares these options.
+///
+/// # Errors
+/// The one that a creation with them would have.
+pub fn check_runtime_options(
+    context: &Context,
+    runtime: &str,
+    options: &BTreeMap<String, String>,
+) -> Result<()> {
+    let provided = context.plugins().catalog().find(runtime).map_err(Error::from)?;
+    check_options(options, provided.runtime)
 }
 
 /// The verdicts that are kept.

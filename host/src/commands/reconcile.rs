@@ -187,9 +187,14 @@ async fn assess_and_act(context: &Context, reading: Reading, discover: &Discover
         if is_tended && let Some(why) = brought_back(context, &config.name).await {
             return Ok(Done::new(Reconciliation::LeftAlone, why));
         }
-        let mut rest = Done { unasked: matches!(evidence, Evidence::Missing(_)), ..rest };
-        if rest.unasked && discover.observed.is_displaced(&config) {
+        if !matches!(evidence, Evidence::Missing(_)) {
+            return Ok(rest);
+        }
+        let mut rest = Done { unasked: true, ..rest };
+        if discover.observed.is_displaced(&config) {
             rest.advice.extend(where_displaced(&config));
+        } else {
+            rest.advice.extend(check_of(&config));
         }
         return Ok(rest);
     }
@@ -319,6 +324,12 @@ fn record_exit(context: &Context, config: &RunConfig, revision: u64, exit: &Exit
 
 fn busy() -> Done {
     Done::new(Reconciliation::LeftAlone, "another command works on it")
+}
+
+/// How to ask the owner in the place of the workload, where there are several.
+fn check_of(config: &RunConfig) -> Vec<Advice> {
+    let owner = config.owner().filter(|owner| !owner.place().is_empty());
+    owner.map(|owner| owner.check()).into_iter().collect()
 }
 
 /// The report if there is nothing to do.

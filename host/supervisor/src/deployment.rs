@@ -129,7 +129,8 @@ impl Deployment {
         }
         if seen.state == WorkloadState::Unknown {
             let message = "its runtime has it, and does not know what it does";
-            return Err(Error::new(ErrorKind::Runtime, message).advise(Advice::CheckRuntimes));
+            let check = self.run.owner().map_or(Advice::CheckRuntimes, |owner| owner.check());
+            return Err(Error::new(ErrorKind::Runtime, message).advise(check));
         }
         self.earlier = Some(handle);
         Ok(Earlier::Left)

@@ -6,6 +6,7 @@
 mod address;
 mod capability;
 mod container;
+mod endpoint;
 mod error;
 mod foreign;
 mod handle;
@@ -21,6 +22,7 @@ mod spec;
 pub use address::Address;
 pub use capability::Capability;
 pub use container::{ContainerOptions, Ulimit};
+pub use endpoint::endpoint_options;
 pub use error::{Error, ErrorCode, Result};
 pub use foreign::{ForeignListing, ForeignResource, LabelSelector};
 pub use handle::Handle;

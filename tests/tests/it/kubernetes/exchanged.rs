@@ -3,6 +3,7 @@ use super::{KUBECONFIG, field, host_of_admin, kubeconfig, objects, run, write};
 use crate::containers::{add, digest, is_running_and_fresh};
 use serde_json::{Value, json};
 use wharf_tests::cluster::Cluster;
+use wharf_tests::host::Host;
 
 fn identity(cluster: &Cluster) -> String {
     cluster.kubectl(&["get", "namespace", "kube-system", "--output", "jsonpath={.metadata.uid}"])
@@ -22,6 +23,7 @@ fn r08_another_cluster_behind_the_recorded_endpoint_is_not_believed_and_not_told
     write(&host.path(KUBECONFIG), &second);
     let row = host.row("in-pod").unwrap();
     assert_eq!((&row["status"], &row["stale"]), (&json!("running"), &json!(true)), "{row}");
+    assert!(row["stale_reason"].as_str().unwrap().contains(namespace.name()), "its place is told: {row}");
     for command in ["stop", "rm", "restart"] {
         let said = host.wharf(&[command, "in-pod"]);
         assert_eq!(said.code, 5, "{command}: {said:?}");
@@ -48,6 +50,30 @@ fn with_another_context(mut config: Value, namespace: &str) -> Value {
     config
 }
 
+/// A check with the options of a place asks there, and nowhere else; one whose context is gone is not answered by the usual one.
+fn is_asked_in_its_place(host: &Host, config: &Value, namespace: &str) {
+    let check =
+        |more: &[&str]| host.wharf(&[&["runtime", "check", "kubernetes", "--format", "json"], more].concat());
+    let context = config["contexts"][0]["name"].as_str().unwrap();
+    let said = check(&["--kube-context", context]);
+    let tried: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert!(said.code == 0 && tried[0]["instance"].as_str().unwrap().contains(namespace), "{said:?}");
+    assert_eq!(check(&["--kube-context", "no-such"]).code, 5);
+    // The workload's own context has gone: the hint asks for that one.
+    let mut without = config.clone();
+    without["contexts"].as_array_mut().unwrap().remove(0);
+    write(&host.path(KUBECONFIG), &without);
+    let step = format!("wharf runtime check kubernetes --kube-context {context} --namespace {namespace}");
+    for command in [&["list"][..], &["stop", "first"], &["reconcile", "first"]] {
+        let said = host.wharf(command);
+        assert!(said.stderr.contains(&step) || said.stdout.contains(&step), "{command:?}: {said:?}");
+    }
+    let row = host.row("first").unwrap();
+    assert_eq!((&row["stale"], &row["advice"][0]["do"]), (&json!(true), &json!("check_runtime")), "{row}");
+    write(&host.path(KUBECONFIG), config);
+    assert!(is_running_and_fresh(host, "first"));
+}
+
 #[test]
 fn r02_another_current_context_is_for_new_workloads_alone() {
     let Some(cluster) = Cluster::shared() else { return };
@@ -69,6 +95,7 @@ fn r02_another_current_context_is_for_new_workloads_alone() {
         assert!(rows[0]["status"] == "running" && rows[0].get("stale").is_none(), "{variable}: {rows:?}");
     }
     assert_eq!((digest(&host, "first"), add(&url).as_str()), (before, "5"));
+    is_asked_in_its_place(&host, &config, namespace.name());
     // Both side by side, in one list; a third one by its options.
     let other = run(&host, &cluster, "second", &[]);
     let chosen = run(&host, &cluster, "chosen", &["--namespace", namespace.name()]);
