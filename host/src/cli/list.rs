@@ -24,7 +24,7 @@ const EXAMPLES: &str = "Examples:
 ///
 /// A state that cannot be confirmed now is marked as stale, with the reason on stderr: the list is a success all the same.
 ///
-/// JSON: an array of name, uid, runtime_name, runtime_instance, package, url, unix_socket, port, transport_type,
+/// JSON: an array of name, uid, runtime_name, runtime_instance, runtime_place, package, url, unix_socket, port, transport_type,
 /// proxy_mode, status (starting, running, stopping, stopped, removing, error, unhealthy, interrupted, unknown),
 /// status_context, advice, stale, stale_reason, group, labels, created_at, started_at, orphan (a resource without a
 /// RunConfig, with --all; its name is what `wharf rm --orphan` takes). Keys are absent when empty. With --format
@@ -45,7 +45,7 @@ pub(super) struct List {
     /// Only those with this label; can be given several times
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     label: Vec<(String, String)>,
-    /// Print everything whole, whatever the width of the terminal
+    /// Print everything whole, whatever the width of the terminal; and where in a cluster a workload is (CONTEXT/NAMESPACE)
     #[arg(long)]
     wide: bool,
     /// Print the list again whenever it changes, until Ctrl-C
@@ -144,16 +144,22 @@ impl List {
 /// The columns that are cut on a narrow terminal, the first one first. `wharf url` prints a URL by itself.
 const GIVE_WAY: [&str; 4] = ["PACKAGE", "URL", "GROUP", "NAME"];
 
+/// The column of where in its runtime a workload is: `CONTEXT/NAMESPACE` of a cluster.
+const PLACE: &str = "PLACE";
+
 fn print(rows: &[WorkloadView], console: &Console, wide: bool) -> io::Result<()> {
     let now = Timestamp::now();
-    let mut table = Table::new(&["NAME", "RUNTIME", "PACKAGE", "STATUS", "URL", "PORT", "GROUP", "CREATED"]);
+    let mut table =
+        Table::new(&["NAME", "RUNTIME", PLACE, "PACKAGE", "STATUS", "URL", "PORT", "GROUP", "CREATED"]);
     for row in rows {
         let port = if row.port == 0 { String::new() } else { row.port.to_string() };
         let created = row.created_at.map(|then| age(then, now)).unwrap_or_default();
         let status = shown_status(row);
+        let place = row.runtime_place.values().map(String::as_str).collect::<Vec<_>>().join("/");
         table.row([
             &row.name,
             &row.runtime_name,
+            &place,
             &row.package,
             &status,
             &row.url,
@@ -161,6 +167,9 @@ fn print(rows: &[WorkloadView], console: &Console, wide: bool) -> io::Result<()>
             &row.group,
             &created,
         ]);
+    }
+    if !wide || rows.iter().all(|row| row.runtime_place.is_empty()) {
+        table.leave_out(PLACE);
     }
     let columns = console.columns.filter(|_| !wide);
     console.line(&table.render(columns, &GIVE_WAY).join("\n"))?;

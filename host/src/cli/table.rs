@@ -26,6 +26,15 @@ impl Table {
         self.rows.push(cells.iter().map(|cell| escape::line(cell).into_owned()).collect());
     }
 
+    /// Leaves a column out.
+    pub(super) fn leave_out(&mut self, name: &str) {
+        let Some(column) = self.header.iter().position(|header| *header == name) else { return };
+        self.header.remove(column);
+        for row in &mut self.rows {
+            row.remove(column);
+        }
+    }
+
     /// The lines. On a terminal of so many columns these columns of the table give way, the first one first, and are cut
     /// with an ellipsis; where that is not enough, the lines are.
     pub(super) fn render(mut self, columns: Option<usize>, give_way: &[&str]) -> Vec<String> {

@@ -22,6 +22,10 @@ pub struct WorkloadView {
     /// The instance of that runtime.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub runtime_instance: String,
+    /// Where in its runtime it is, by the options of the runtime that lead there, such as the context and the namespace of a
+    /// cluster.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub runtime_place: BTreeMap<String, String>,
     /// The SERVER that it runs.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub package: String,
@@ -108,6 +112,7 @@ impl WorkloadView {
             uid: run.uid.to_string(),
             runtime_name: run.runtime_name.clone(),
             runtime_instance: run.runtime_instance.clone(),
+            runtime_place: wharf_sdk::endpoint_options(&run.runtime_endpoint),
             package: if run.server.is_empty() { run.image.clone() } else { run.server.clone() },
             url: String::new(),
             unix_socket: None,
@@ -142,6 +147,7 @@ impl WorkloadView {
             uid: String::new(),
             runtime_name: String::new(),
             runtime_instance: String::new(),
+            runtime_place: BTreeMap::new(),
             package: String::new(),
             url: String::new(),
             unix_socket: None,

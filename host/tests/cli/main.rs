@@ -14,6 +14,7 @@ mod forget;
 mod harness;
 mod logs;
 mod pipes;
+mod places;
 mod plugins;
 mod reconcile;
 mod records;

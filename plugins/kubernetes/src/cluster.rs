@@ -131,6 +131,11 @@ impl Cluster {
         self.verdict.is_accepted.load(Ordering::Relaxed)
     }
 
+    /// The same error with where the API server is: who is told may have several clusters.
+    pub(crate) fn named(&self, error: Error) -> Error {
+        Error { message: format!("{}: {}", self.address, error.message), ..error }
+    }
+
     pub(crate) fn namespace(&self) -> &str {
         &self.endpoint.namespace
     }

@@ -117,6 +117,17 @@ mod tests {
     }
 
     #[test]
+    fn a_host_reads_the_place_of_an_endpoint_by_the_options_that_lead_there() {
+        let access =
+            Access::Kubeconfig { files: vec![PathBuf::from("/a?b=c&d")], context: "kind?&x=%".to_owned() };
+        let endpoint = Endpoint { access, namespace: "team-a".to_owned() };
+        let place = wharf_sdk::endpoint_options(&endpoint.to_string());
+        let options = [("context", "kind?&x=%"), ("namespace", "team-a")];
+        let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(place.into_iter().collect::<Vec<_>>(), options);
+    }
+
+    #[test]
     fn an_invalid_endpoint_is_refused_with_the_reason() {
         for (text, why) in [
             ("unix:///run/docker.sock", "namespace"),

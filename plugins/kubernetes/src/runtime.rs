@@ -131,7 +131,8 @@ impl Runtime for KubernetesRuntime {
 
     async fn instance(&self) -> Result<Instance> {
         let cluster = self.cluster().await?;
-        Ok(Instance { instance: cluster.instance().await?, endpoint: cluster.endpoint.to_string() })
+        let instance = cluster.instance().await.map_err(|error| cluster.named(error))?;
+        Ok(Instance { instance, endpoint: cluster.endpoint.to_string() })
     }
 
     async fn health(&self) -> Health {
@@ -192,7 +193,8 @@ impl Runtime for KubernetesRuntime {
         for uid in query.uids.iter().flatten() {
             self.turns.until_free(uid).await;
         }
-        listing(&self.cluster().await?, &self.host_id, query).await
+        let cluster = self.cluster().await?;
+        listing(&cluster, &self.host_id, query).await.map_err(|error| cluster.named(error))
     }
 
     async fn wait(&self, handle: &Handle) -> Result<Exit> {

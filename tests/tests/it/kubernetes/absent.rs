@@ -13,9 +13,10 @@ fn beside(cluster: &Alone, host: &Host) -> String {
     url
 }
 
-fn assert_stale(host: &Host) {
+fn assert_stale(host: &Host, namespace: &str) {
     let row = host.row("in-pod").unwrap();
     assert_eq!((&row["status"], &row["stale"]), (&json!("running"), &json!(true)), "{row}");
+    assert!(row["stale_reason"].as_str().unwrap().contains(namespace), "its place is told: {row}");
     assert!(is_running_and_fresh(host, "plain"));
 }
 
@@ -27,7 +28,7 @@ fn r04_an_api_server_that_is_gone_makes_its_rows_stale_and_heals_them_when_it_is
     let url = beside(&cluster, &host);
     let before = digest(&host, "in-pod");
     cluster.kill(Part::ApiServer);
-    assert_stale(&host);
+    assert_stale(&host, namespace.name());
     for command in ["stop", "rm", "restart", "logs"] {
         let said = host.wharf(&[command, "in-pod"]);
         assert_eq!(said.code, 5, "{command}: {said:?}");
@@ -50,7 +51,7 @@ fn r10_an_api_server_that_is_silent_costs_its_own_rows_alone_their_freshness() {
     let before = digest(&host, "in-pod");
     cluster.freeze(Part::ApiServer);
     let began = Instant::now();
-    assert_stale(&host);
+    assert_stale(&host, namespace.name());
     // Two listings, each within its deadline.
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(digest(&host, "in-pod"), before, "no byte has changed");

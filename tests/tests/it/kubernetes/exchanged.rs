@@ -103,6 +103,12 @@ fn r02_another_current_context_is_for_new_workloads_alone() {
     let named = run(&host, &cluster, "named", &["--kube-context", context]);
     assert!(["first", "second", "chosen", "named"].iter().all(|name| is_running_and_fresh(&host, name)));
     assert!([other, chosen, named].iter().all(|url| add(url) == "5"));
+    let wide = host.ok(&["list", "--wide"]);
+    assert!(wide.contains(&format!("{context}/{}", namespace.name())), "{wide}");
+    assert!(wide.contains(&format!("other/{}", second.name())), "{wide}");
+    assert!(!host.ok(&["list"]).contains("PLACE"));
+    let place = json!({ "context": context, "namespace": namespace.name() });
+    assert_eq!(host.row("first").unwrap()["runtime_place"], place);
     let pods = |namespace| field(namespace, "pods", ".metadata.name").split(' ').count();
     assert_eq!((pods(&namespace), pods(&second)), (3, 1));
     host.ok(&["stop", "first"]);
