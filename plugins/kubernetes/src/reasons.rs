@@ -35,8 +35,12 @@ const FINAL: [&str; 5] =
     ["ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "StartError", "ContainerCannotRun"];
 /// Reasons of a waiting container that may pass: a busy kubelet has not received a Secret within its second of patience
 /// ("failed to sync secret cache"), or a container runtime did not answer in time.
-const RETRIED: [&str; 4] =
-    ["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "ImageInspectError"];
+const RETRIED: [&str; 4] = [UNCONFIGURED, "CreateContainerError", "RunContainerError", "ImageInspectError"];
+/// The reason of a container whose configuration makes no sense to its node, or is not there yet.
+const UNCONFIGURED: &str = "CreateContainerConfigError";
+/// The words of a node (`verifyRunAsNonRoot` of the kubelet) and of an API server (its Pod Security) about a container that may not
+/// run as root; no field says it.
+const ROOT: [&str; 2] = ["runAsNonRoot", "breaks non-root policy"];
 /// The scheduler's words of a pod whose claims have no volumes (`ErrReasonUnboundImmediatePVCs` of its plugin
 /// `volumebinding`); no field says it.
 const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
@@ -54,16 +58,31 @@ fn waiting(pod: &Pod) -> Option<Trouble> {
     if USUAL.contains(&reason) {
         return None;
     }
+    let told = waiting.message.as_deref().unwrap_or_default();
     let kind = match reason {
         _ if FINAL.contains(&reason) || could_not_start(pod) => Kind::Final,
+        // What a node says of the user of an image does not pass, unlike what it says of a Secret that it has not received yet.
+        UNCONFIGURED if is_about_root(told) => Kind::Final,
         _ if RETRIED.contains(&reason) => Kind::Retried,
         _ => Kind::Passing,
     };
-    let told = waiting.message.as_deref().unwrap_or_default();
     // For a container that could not be started, its last end has the cause.
     let ended = last_end(pod).filter(|end| end.reason.as_deref() == Some("StartError"));
     let told = ended.and_then(|end| end.message.as_deref()).unwrap_or(told);
     Some(Trouble { message: sentence(reason, told), kind })
+}
+
+/// Whether this is about a container that is refused because it would run as root, or because its user has no number.
+fn is_about_root(told: &str) -> bool {
+    ROOT.iter().any(|words| told.contains(words))
+}
+
+/// A reason in the cluster's words, with what helps where an option of wharf does.
+pub(crate) fn with_way_out(why: &str) -> String {
+    match is_about_root(why) {
+        true => format!("{why}; let it run as another user, by a number: --user UID"),
+        false => why.to_owned(),
+    }
 }
 
 /// True if the container's program could not be executed.
@@ -103,7 +122,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn pod(status: &Value) -> Pod {
-        serde_json::from_value(json!({ "status": status })).unwrap()
+        serde_json::from_value(json!({ "metadata": { "name": "time-0af3-0" }, "status": status })).unwrap()
     }
 
     fn waiting(reason: &str, message: &str, last: &Value) -> Pod {
@@ -124,6 +143,18 @@ mod tests {
         let told_late = told(&waiting("CreateContainerConfigError", late, &json!({}))).unwrap();
         assert!(told_late.0.ends_with(late) && told_late.1 == Kind::Retried);
         assert_eq!(told(&waiting("ContainerCreating", "", &json!({}))), None);
+        for root in [
+            "container has runAsNonRoot and image will run as root (pod: \"x\", container: server)",
+            "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root",
+            "container's runAsUser breaks non-root policy (pod: \"x\", container: server)",
+        ] {
+            let (message, kind) = told(&waiting("CreateContainerConfigError", root, &json!({}))).unwrap();
+            assert_eq!(kind, Kind::Final, "{root}");
+            assert!(with_way_out(&message).ends_with("--user UID"), "{message}");
+        }
+        let refused = "is forbidden: violates PodSecurity \"restricted:latest\": runAsNonRoot != true";
+        assert!(with_way_out(refused).contains("--user"));
+        assert_eq!(with_way_out("exceeded quota: none"), "exceeded quota: none");
         let end =
             json!({ "terminated": { "exitCode": 128, "reason": "StartError", "message": "exec: \"x\"" } });
         assert_eq!(

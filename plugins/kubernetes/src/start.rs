@@ -176,7 +176,7 @@ fn has_run(pod: &Pod) -> bool {
 }
 
 fn refused(why: &str) -> Error {
-    Error::precondition(format!("the pod does not run: {why}"))
+    Error::precondition(format!("the pod does not run: {}", reasons::with_way_out(why)))
 }
 
 /// Reports the progress of a pod to the host, each message once.

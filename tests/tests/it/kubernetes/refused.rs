@@ -38,7 +38,8 @@ fn a_quota_and_the_namespaces_pod_security_are_told_in_the_clusters_words() {
     let image = cluster.demo_image();
     let level = "pod-security.kubernetes.io/enforce=restricted";
     cluster.kubectl(&["label", "namespace", namespace.name(), level]);
-    is_told(&host, &namespace, &[image], &["root"]);
+    is_told(&host, &namespace, &[image], &["root", "--user UID"]);
+    is_told(&host, &namespace, &["--user", "0", image], &["runAsNonRoot", "--user UID"]);
     host.run(&["--runtime", "kubernetes", "--name", "of-a-user", "--user", "1000:1000", image]);
     host.ok(&["rm", "of-a-user"]);
     namespace.kubectl(&["create", "quota", "none", "--hard=pods=0"]);
