@@ -184,8 +184,12 @@ async fn assess_and_act(context: &Context, reading: Reading, discover: &Discover
         // engine may still show it as running.
         let is_tended = rest.result == Reconciliation::InOrder
             && before.as_ref().is_some_and(|record| record.phase == Phase::Running);
-        if is_tended && let Some(why) = brought_back(context, &config.name).await {
-            return Ok(Done::new(Reconciliation::LeftAlone, why));
+        if is_tended {
+            let tries = brought_back(context, &config.name).await;
+            let why: Vec<String> = why_down(&evidence).into_iter().chain(tries).collect();
+            if !why.is_empty() {
+                return Ok(Done::new(Reconciliation::LeftAlone, why.join("; ")));
+            }
         }
         if !matches!(evidence, Evidence::Missing(_)) {
             return Ok(rest);
@@ -324,6 +328,13 @@ fn record_exit(context: &Context, config: &RunConfig, revision: u64, exit: &Exit
 
 fn busy() -> Done {
     Done::new(Reconciliation::LeftAlone, "another command works on it")
+}
+
+/// The owner's reason why a workload does not run that its supervisor tends; none if it runs, or if the owner does not say why.
+fn why_down(evidence: &Evidence) -> Option<String> {
+    let Evidence::Has(seen) = evidence else { return None };
+    let exit = seen.exit.as_ref().filter(|exit| !exit.reason.is_empty())?;
+    (seen.state == WorkloadState::Stopped).then(|| format!("it {}", wharf_model::how(exit)))
 }
 
 /// How to ask the owner in the place of the workload, where there are several.

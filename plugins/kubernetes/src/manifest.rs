@@ -262,7 +262,7 @@ fn image(spec: &WorkloadSpec) -> Result<String> {
 }
 
 /// The name of the Secret. A Secret with the name of the StatefulSet itself could belong to somebody else.
-fn secret_name(name: &str) -> String {
+pub(crate) fn secret_name(name: &str) -> String {
     format!("{name}-env")
 }
 

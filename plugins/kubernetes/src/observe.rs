@@ -3,7 +3,7 @@ use crate::{
     handle::HandleData,
     labels::{self, EXIT, STARTED, TARGET_PORT, WEAKER},
     pods::{container, end, exit, is_lost, runs},
-    reasons,
+    reasons::{self, Kind},
     text::shown,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
@@ -88,14 +88,39 @@ fn state(set: &StatefulSet, pods: &[&Pod]) -> (WorkloadState, Option<Exit>) {
     let told = pods.iter().find_map(|pod| end(pod)).map(exit);
     let mut exit: Exit = told.or_else(|| recorded_exit(set)).unwrap_or_default();
     exit.restarts = is_to_run(set);
-    // The workload is to run and does not; the reason is the one that the cluster gives.
+    // The workload is to run and does not; the reason is the one that the cluster gives. What keeps it from running now tells more
+    // than how it ended before.
     if exit.restarts
-        && exit.reason.is_empty()
         && let Some(trouble) = pods.iter().find_map(|pod| reasons::of(pod))
+        && (exit.reason.is_empty() || trouble.kind == Kind::Retried)
     {
         exit.reason = trouble.message;
     }
+    let exit = match kept_by(Some(set)) {
+        Some(why) => kept_from_running(exit, why),
+        None => exit,
+    };
     (WorkloadState::Stopped, Some(exit))
+}
+
+/// Who or what keeps the cluster from starting a workload again that was let run; none if it is to run, or if wharf has stopped it,
+/// which writes an end into the StatefulSet.
+pub(crate) fn kept_by(set: Option<&StatefulSet>) -> Option<&'static str> {
+    let Some(set) = set else { return Some("its StatefulSet is gone") };
+    if set.metadata.deletion_timestamp.is_some() {
+        return Some("its StatefulSet is being removed");
+    }
+    let has = |key| labels::annotation(&set.metadata, key).is_some();
+    (wanted(set) == 0 && has(STARTED) && !has(EXIT)).then_some("somebody has scaled its StatefulSet to none")
+}
+
+/// An end after which something from outside keeps the workload from running. Whatever its code, it has not completed by itself.
+pub(crate) fn kept_from_running(exit: Exit, why: &str) -> Exit {
+    let reason = match exit.reason.as_str() {
+        "" => why.to_owned(),
+        reason => format!("{reason}; {why}"),
+    };
+    Exit { code: exit.code.filter(|code| *code != 0), reason, restarts: false, ..exit }
 }
 
 /// The end that a stop has recorded in the StatefulSet. Whoever may change that can write anything there, so its words are
@@ -220,6 +245,36 @@ mod tests {
         let mut going = set(0, &started);
         going.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
         assert_eq!(seen(&going, &[]).0, Removing);
+    }
+
+    #[test]
+    fn what_keeps_a_workload_from_running_is_told_unless_wharf_has_stopped_it() {
+        let started = json!({ STARTED: "t" });
+        let reason =
+            |set: &StatefulSet, pods: &[Pod]| of(set, ("h", "u"), pods).exit.unwrap_or_default().reason;
+        let scaled = "somebody has scaled its StatefulSet to none";
+        assert_eq!(reason(&set(0, &started), &[]), scaled);
+        assert_eq!(reason(&set(0, &json!({ STARTED: "t", EXIT: "{}" })), &[]), "", "wharf has stopped it");
+        assert_eq!(reason(&set(1, &started), &[]), "", "its pod is being made");
+        let ended = json!({ "terminated": { "exitCode": 0, "reason": "Completed" } });
+        let ended = pod(&with_container(&ended, &json!({})));
+        let exit = of(&set(0, &started), ("h", "u"), [&ended]).exit.unwrap();
+        assert_eq!((exit.code, exit.reason.as_str()), (None, scaled), "it has not completed by itself");
+        assert_eq!(kept_by(None), Some("its StatefulSet is gone"));
+    }
+
+    #[test]
+    fn what_keeps_a_container_from_being_made_tells_more_than_its_last_end() {
+        let waiting =
+            json!({ "waiting": { "reason": "CreateContainerConfigError", "message": "no configmap" } });
+        let before = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } });
+        let seen =
+            of(&set(1, &json!({ STARTED: "t" })), ("h", "u"), &[pod(&with_container(&waiting, &before))]);
+        let exit = seen.exit.unwrap();
+        assert_eq!(
+            (exit.code, exit.reason.as_str()),
+            (Some(137), "CreateContainerConfigError: no configmap")
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The reason why a pod does not run, from the pod's status.
 use crate::{
+    manifest::secret_name,
     pods::{container, last_end},
     text::shown,
 };
@@ -66,10 +67,25 @@ fn waiting(pod: &Pod) -> Option<Trouble> {
         _ if RETRIED.contains(&reason) => Kind::Retried,
         _ => Kind::Passing,
     };
+    if reason == UNCONFIGURED
+        && let Some(secret) = missing_secret(pod, told)
+    {
+        let secret = shown(&secret);
+        let message =
+            format!("its Secret {secret} is gone, and a restart of the workload makes it anew ({reason})");
+        return Some(Trouble { message, kind });
+    }
     // For a container that could not be started, its last end has the cause.
     let ended = last_end(pod).filter(|end| end.reason.as_deref() == Some("StartError"));
     let told = ended.and_then(|end| end.message.as_deref()).unwrap_or(told);
     Some(Trouble { message: sentence(reason, told), kind })
+}
+
+/// The workload's own Secret, if its node says that there is none.
+fn missing_secret(pod: &Pod, told: &str) -> Option<String> {
+    let (set, _) = pod.metadata.name.as_deref()?.rsplit_once('-')?;
+    let secret = secret_name(set);
+    told.contains(&format!("secret \"{secret}\" not found")).then_some(secret)
 }
 
 /// Whether this is about a container that is refused because it would run as root, or because its user has no number.
@@ -123,6 +139,18 @@ mod tests {
 
     fn pod(status: &Value) -> Pod {
         serde_json::from_value(json!({ "metadata": { "name": "time-0af3-0" }, "status": status })).unwrap()
+    }
+
+    #[test]
+    fn a_secret_of_the_workload_that_somebody_has_removed_is_told_with_what_brings_it_back() {
+        let told = |secret: &str| {
+            let why = format!("secret \"{secret}\" not found");
+            of(&waiting("CreateContainerConfigError", &why, &json!({}))).unwrap()
+        };
+        let ours = told("time-0af3-env");
+        assert!(ours.message.starts_with("its Secret time-0af3-env is gone"), "{ours:?}");
+        assert_eq!(ours.kind, Kind::Retried, "its node may receive it late");
+        assert!(told("other").message.contains("secret \"other\" not found"), "one of somebody else");
     }
 
     fn waiting(reason: &str, message: &str, last: &Value) -> Pod {

@@ -83,7 +83,10 @@ async fn end_present(
         delete(cluster, pod, seconds).await?;
     }
     if wanted(set) != 0 {
-        let none = serde_json::json!({ "spec": { "replicas": 0 } });
+        // Even where nobody sees how it ends: that there is something tells that wharf has stopped it, and not somebody else.
+        let annotations = serde_json::json!({ EXIT: "{}" });
+        let none =
+            serde_json::json!({ "metadata": { "annotations": annotations }, "spec": { "replicas": 0 } });
         let scaled = change(cluster, "the workload cannot be scaled to none", &identity, none).await?;
         let seen = wait_until_seen(cluster, &identity, scaled.metadata.generation);
         drop(tokio::time::timeout(CONTROLLER, seen).await);

@@ -3,7 +3,7 @@ use crate::{
     cluster::Cluster,
     error::gone,
     labels,
-    observe::{belongs, is_to_run, recorded_exit, wanted},
+    observe::{belongs, is_to_run, kept_by, kept_from_running, recorded_exit, wanted},
     pods::{PodWatch, container, end, exit, is_lost, last_end, runs},
     statefulset::{SetIdentity, of_handle, the_one, wait_until_unwanted},
 };
@@ -63,7 +63,10 @@ async fn gone_without_a_word(cluster: &Cluster, host_id: &str, handle: &Handle) 
     let known = of_handle(cluster, host_id, handle).await?;
     let set = match known {
         Some(set) => set,
-        None => the_one(cluster, host_id, &handle.uid).await?.ok_or_else(gone)?,
+        None => match the_one(cluster, host_id, &handle.uid).await? {
+            Some(set) => set,
+            None => return Ok(judged(None, Exit::default())),
+        },
     };
     let reason = "its pod was removed".to_owned();
     let removed = Exit { reason, restarts: is_to_run(&set), ..Exit::default() };
@@ -72,8 +75,15 @@ async fn gone_without_a_word(cluster: &Cluster, host_id: &str, handle: &Handle) 
 
 /// An end, with the cluster's intention: it is asked anew, since somebody may have told it to stop the workload.
 async fn told(cluster: &Cluster, host_id: &str, handle: &Handle, exit: Exit) -> Result<Exit> {
-    let set = of_handle(cluster, host_id, handle).await?;
-    Ok(Exit { restarts: set.as_ref().is_some_and(is_to_run), ..exit })
+    Ok(judged(of_handle(cluster, host_id, handle).await?.as_ref(), exit))
+}
+
+/// An end, with what the cluster does after it, or what keeps it from that.
+fn judged(set: Option<&StatefulSet>, exit: Exit) -> Exit {
+    match kept_by(set) {
+        Some(why) => kept_from_running(exit, why),
+        None => Exit { restarts: set.is_some_and(is_to_run), ..exit },
+    }
 }
 
 /// The end of a workload that has no pod any more.
@@ -81,7 +91,7 @@ fn recorded(set: &StatefulSet) -> Result<Exit> {
     if labels::annotation(&set.metadata, labels::STARTED).is_none() {
         return Err(Error::precondition("the workload has not been started"));
     }
-    Ok(recorded_exit(set).unwrap_or_default())
+    Ok(recorded_exit(set).unwrap_or_else(|| judged(Some(set), Exit::default())))
 }
 
 /// The container to wait for.

@@ -5,6 +5,7 @@ mod edited;
 mod exchanged;
 mod given;
 mod hostile;
+mod meddled;
 mod moved;
 mod network;
 mod pulling;
