@@ -1,9 +1,16 @@
-//! Options that people bring along from other tools, and what they are called here: the parser knows only names that look
-//! alike.
+//! Options that people bring along from other tools or other commands, and what they are called here: the parser knows only
+//! names that look alike.
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// An option of another tool, the command that it is looked for in (none: any), and the words on it.
-const ELSEWHERE: [(&str, Option<&str>, &str); 16] = [
+/// For who would edit the place of a workload.
+const CANNOT_MOVE: &str = "a workload stays where it was made; a copy of it in another place is made with 'wharf export NAME > FILE' \
+    and 'wharf run --from-config FILE --name OTHER' with that option, and the first one removed with 'wharf rm NAME'";
+
+/// An option of another tool or of another command, the command that it is looked for in (none: any), and the words on it.
+const ELSEWHERE: [(&str, Option<&str>, &str); 19] = [
+    ("--runtime", Some("edit"), CANNOT_MOVE),
+    ("--kube-context", Some("edit"), CANNOT_MOVE),
+    ("--namespace", Some("edit"), CANNOT_MOVE),
     (
         "--port",
         Some("run"),

@@ -55,3 +55,15 @@ fn a_check_in_a_place_names_the_runtime() {
     let said = host().wharf(&["runtime", "check", "--namespace", "team-a"]);
     assert!(said.starts_with("exit code 2") && said.contains("NAME"), "{said}");
 }
+
+#[test]
+fn an_edit_of_the_place_says_how_a_copy_is_made_there() {
+    let host = host();
+    for option in ["--namespace", "--kube-context", "--runtime"] {
+        let said = host.wharf(&["edit", "time", option, "other"]);
+        assert!(said.starts_with("exit code 2"), "{said}");
+        for words in ["stays where it was made", "wharf run --from-config FILE --name OTHER"] {
+            assert!(said.contains(words), "{option}: {said}");
+        }
+    }
+}
