@@ -192,6 +192,8 @@ impl NextStep {
 pub enum Setting {
     /// Its name.
     Name,
+    /// The runtime that runs it.
+    Runtime,
     /// The port of its proxy.
     ProxyPort,
     /// How the server is spoken to.

@@ -98,6 +98,7 @@ pub(super) fn word(text: &str) -> String {
 const fn option(setting: Setting) -> &'static str {
     match setting {
         Setting::Name => "--name",
+        Setting::Runtime => "--runtime",
         Setting::ProxyPort => "--proxy-port",
         Setting::Transport => "--transport",
         Setting::TargetPath => "--target-path",

@@ -61,7 +61,9 @@ fn permission_profile(given: &str) -> Result<PermissionProfile> {
 }
 
 /// The names of other fields as the options that set them.
-const FIELDS: [(&str, &str); 3] = [
+const FIELDS: [(&str, &str); 5] = [
+    ("no option 'context'", "no --kube-context"),
+    ("no option 'namespace'", "no --namespace"),
     ("'container.network'", "--network"),
     ("container.no_init needs", "--no-init needs"),
     ("permission_profile needs", "--permission-profile needs"),
@@ -137,5 +139,6 @@ mod tests {
             told("the runtime 'x' has no 'memory', which memory_bytes needs"),
             "the runtime 'x' has no 'memory', which --memory needs"
         );
+        assert_eq!(told("the runtime 'x' has no option 'context'"), "the runtime 'x' has no --kube-context");
     }
 }

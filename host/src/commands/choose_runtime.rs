@@ -2,8 +2,8 @@
 use crate::commands::context::Context;
 use crate::commands::request::RunRequest;
 use std::{collections::BTreeMap, sync::Arc};
-use wharf_model::{Advice, Error, ErrorKind, Result};
-use wharf_runtimes::{CallError, RuntimeClient};
+use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
+use wharf_runtimes::{CallError, Catalog, RuntimeClient};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{HealthState, Instance, Source};
 
@@ -20,8 +20,10 @@ pub(crate) async fn choose_runtime(
 ) -> Result<(Arc<RuntimeClient>, Instance, Source)> {
     let named = request.runtime.as_ref().or(context.config().default_runtime.as_ref());
     if let Some(name) = named.or(context.config().settings.default_runtime.as_ref()) {
-        let provided = context.plugins().catalog().find(name).map_err(Error::from)?;
-        check_options(&request.runtime_options, provided.runtime)?;
+        let catalog = context.plugins().catalog();
+        let (provided, options) = (catalog.find(name).map_err(Error::from)?, &request.runtime_options);
+        check_options(options, provided.runtime)
+            .map_err(|error| with_takers(error, options, known(catalog).into_iter()))?;
         let client = context.plugins().connect_with(name, &request.runtime_options, host_id).await?;
         let source = as_accepted(context, request, source, &client);
         let instance =
@@ -48,7 +50,7 @@ pub(crate) async fn choose_runtime(
         .collect();
     let stamps = accepting.iter().map(|provided| provided.runtime);
     if let Some(refused) = refused_by_all(&source, &request.runtime_options, stamps) {
-        return Err(refused);
+        return Err(with_takers(refused, &request.runtime_options, known(catalog).into_iter()));
     }
     accepting.retain(|provided| check_options(&request.runtime_options, provided.runtime).is_ok());
     accepting.sort_by_key(|provided| std::cmp::Reverse(provided.runtime.priority));
@@ -82,7 +84,26 @@ pub(crate) async fn choose_runtime(
             Error::new(ErrorKind::Owner, "no plugin that can be used was found, so nothing can be run");
         return Err(error.advise(Advice::Diagnose));
     }
-    Err(nothing_runs(&source, unusable))
+    let nothing = nothing_runs(&source, unusable);
+    Err(with_takers(nothing, &request.runtime_options, known(catalog).into_iter()))
+}
+
+/// The runtimes that names lead to.
+fn known(catalog: &Catalog) -> Vec<&RuntimeStamp> {
+    let provided = catalog.runtimes().into_iter().filter(|provided| !provided.shadowed);
+    provided.map(|provided| provided.runtime).collect()
+}
+
+/// The error with the runtimes that have these options: one may run only what names it, as a cluster does.
+fn with_takers<'a>(
+    error: Error,
+    options: &BTreeMap<String, String>,
+    runtimes: impl Iterator<Item = &'a RuntimeStamp>,
+) -> Error {
+    let takes = |runtime: &&RuntimeStamp| !options.is_empty() && check_options(options, runtime).is_ok();
+    runtimes.filter(takes).fold(error, |error, runtime| {
+        error.advise(Advice::Choose { setting: Setting::Runtime, value: Some(runtime.name.clone()) })
+    })
 }
 
 /// A name that is no command in PATH is taken for an image, unless the named runtime only runs commands, and nobody has said
@@ -236,5 +257,19 @@ mod tests {
         assert!(refusal("namespace", &both).is_none(), "one has it, there or away");
         assert!(refusal("surprise", &[]).is_none(), "where nothing runs it, no option is at fault");
         assert!(refused_by_all(&source, &BTreeMap::new(), both.iter()).is_none());
+    }
+
+    #[test]
+    fn an_error_about_options_names_the_runtimes_that_have_them() {
+        let all = [runtime("process", "nice"), runtime("kubernetes", "namespace")];
+        let told = |options: &[&str]| {
+            let options = options.iter().map(|option| ((*option).to_owned(), "x".to_owned())).collect();
+            let error = Error::new(ErrorKind::Usage, "refused");
+            with_takers(error, &options, all.iter()).advice
+        };
+        let named = Advice::Choose { setting: Setting::Runtime, value: Some("kubernetes".to_owned()) };
+        assert_eq!(told(&["namespace"]), [named]);
+        assert!(told(&["namespace", "nice"]).is_empty(), "none has both");
+        assert!(told(&[]).is_empty(), "no option is at fault");
     }
 }

@@ -116,3 +116,17 @@ fn r02_another_current_context_is_for_new_workloads_alone() {
     host.ok(&["rm", "--all"]);
     assert_eq!((objects(&namespace), objects(&second)), (vec![], vec![]));
 }
+
+#[test]
+fn an_option_of_a_cluster_without_its_runtime_says_which_runtime_has_it() {
+    let host = Host::new();
+    host.add_plugin("kubernetes");
+    for (option, more) in [("--kube-context", &[][..]), ("--namespace", &["--runtime", "process"][..])] {
+        let said = host.wharf(&[&["run", option, "x"], more, &["localhost/server:1"]].concat());
+        assert_eq!(said.code, 2, "{said:?}");
+        for words in [format!("has no {option}").as_str(), "--runtime kubernetes"] {
+            assert!(said.stderr.contains(words), "{option}: {said:?}");
+        }
+    }
+    assert!(host.list().is_empty());
+}
