@@ -191,11 +191,52 @@ fn recorded(run: &RunConfig) -> Result<Owner> {
 
 fn cannot_be_asked(run: &RunConfig, owner: &Owner, error: Error) -> Error {
     let doing = format!("{}, which cannot be asked", belongs(run, owner));
+    let is_refused = error.kind == ErrorKind::Runtime;
     let error = Error { kind: ErrorKind::Owner, ..error.while_doing(doing) };
-    // Where there is one place alone, the error itself says as much as a check would.
-    if owner.place().is_empty() { error } else { error.advise(owner.check()) }
+    if owner.place().is_empty() {
+        // There is one place alone: the error itself says as much as a check would.
+        return error;
+    }
+    let error = error.advise(owner.check());
+    // Situation: a namespace was removed, and with it the rights in it. Conclusion: its cluster answers, and refuses to say what is
+    // there; nobody but a person knows that it will never say it again.
+    match is_refused {
+        true => error
+            .hint("if that place is gone for good, nothing but the record is left")
+            .advise(Advice::Forget { name: run.name.to_string() }),
+        false => error,
+    }
 }
 
 fn belongs(run: &RunConfig, owner: &Owner) -> String {
     format!("'{}' belongs to {}", run.name, owner.words())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_model::{Uid, WorkloadName};
+
+    #[test]
+    fn a_place_that_cannot_be_asked_is_told_with_its_check_and_one_that_refuses_with_the_way_out() {
+        let name = WorkloadName::new("time").unwrap();
+        let mut run = RunConfig::new(Uid::random().unwrap(), name, "x");
+        let advice = |run: &RunConfig, kind| {
+            let owner = run.owner().unwrap();
+            cannot_be_asked(run, &owner, Error::new(kind, "no")).advice
+        };
+        let at = |endpoint: &str| Owner {
+            runtime_name: "kubernetes".to_owned(),
+            runtime_instance: "i".to_owned(),
+            runtime_endpoint: endpoint.to_owned(),
+        };
+        let owner = at("kubeconfig:/k?context=dev&namespace=team-a");
+        run.set_owner(owner.clone());
+        let forget = Advice::Forget { name: "time".to_owned() };
+        let refused = advice(&run, ErrorKind::Runtime);
+        assert!(refused.contains(&owner.check()) && refused.contains(&forget), "{refused:?}");
+        assert_eq!(advice(&run, ErrorKind::Deadline), [owner.check()], "silence says nothing");
+        run.set_owner(at(""));
+        assert!(advice(&run, ErrorKind::Runtime).is_empty(), "there is no other place");
+    }
 }

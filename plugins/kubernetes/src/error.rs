@@ -36,6 +36,9 @@ fn silent(doing: &str, refused: Option<StatusCode>) -> Error {
 /// An operation that failed.
 pub(crate) fn operation(doing: &str, error: &kube::Error) -> Error {
     let (code, why) = match error {
+        kube::Error::Api(status) if lacks_namespace(status) => {
+            (of_status(status), format!("{}; make it anew, or remove the workload", status.message))
+        }
         kube::Error::Api(status) => (of_status(status), status.message.clone()),
         kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => {
             (ErrorCode::Internal, error_chain(error))
@@ -48,6 +51,11 @@ pub(crate) fn operation(doing: &str, error: &kube::Error) -> Error {
     let why = shown(&why);
     let why = if why.is_empty() { "the API server does not say why".to_owned() } else { why };
     Error::new(code, format!("{doing}: {why}"))
+}
+
+/// Whether something cannot be made since its namespace is gone.
+fn lacks_namespace(status: &kube::core::Status) -> bool {
+    status.code == 404 && status.details.as_ref().is_some_and(|details| details.kind == "namespaces")
 }
 
 /// An object is gone only if the API server says so about that object: anything that answers HTTP can answer 404.
@@ -119,6 +127,18 @@ mod tests {
         assert_eq!(code(401, "Unauthorized", ""), ErrorCode::PermissionDenied);
         assert_eq!(code(403, "Forbidden", "x"), ErrorCode::PermissionDenied);
         assert_eq!(code(409, "Conflict", "x"), ErrorCode::FailedPrecondition);
+    }
+
+    #[test]
+    fn what_cannot_be_made_in_a_namespace_that_is_gone_is_told_with_a_way_out() {
+        let mut said = Status::failure("namespaces \"team-a\" not found", "NotFound").with_code(404);
+        let details = serde_json::json!({ "name": "team-a", "kind": "namespaces" });
+        said.details = serde_json::from_value(details).unwrap();
+        let error = operation("the StatefulSet cannot be made", &kube::Error::Api(said.boxed()));
+        assert!(
+            error.message.ends_with("\"team-a\" not found; make it anew, or remove the workload"),
+            "{error}"
+        );
     }
 
     #[test]

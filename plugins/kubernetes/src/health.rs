@@ -71,7 +71,14 @@ pub(crate) async fn of(cluster: &Cluster) -> Health {
             missing.join(", "),
             cluster.namespace()
         ))
-        .with_remedy("grant it"),
+        .with_remedy(match missing.len() {
+            // The namespace may be gone, and with it the role in it.
+            all if all == RIGHTS.len() => {
+                "grant it, or make the namespace and the role in it anew if they are gone; wharf rm --forget NAME drops the record of \
+                 what was there"
+            }
+            _ => "grant it",
+        }),
         Err(error) => unhealthy(&error),
     }
 }

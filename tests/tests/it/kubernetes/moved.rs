@@ -55,6 +55,8 @@ fn a_namespace_that_is_deleted_takes_its_workloads_along_and_their_records_can_b
     });
     let said = host.wharf(&["run", "--runtime", "kubernetes", "--name", "new", cluster.demo_image()]);
     assert!(said.code != 0 && said.stderr.contains(namespace.name()), "{said:?}");
+    let said = host.wharf(&["start", "in-pod"]);
+    assert!(said.code != 0 && said.stderr.contains("make it anew, or remove the workload"), "{said:?}");
     host.ok(&["rm", "in-pod"]);
     assert!(host.list().is_empty());
 }
@@ -68,7 +70,10 @@ fn a_namespace_that_is_deleted_with_the_rights_in_it_leaves_a_record_that_can_be
     cluster.kubectl(&["delete", "namespace", namespace.name(), "--timeout=60s"]);
     eventually("nobody may say any more how it is", || host.row("in-pod").unwrap()["stale"] == true);
     let said = host.wharf(&["rm", "in-pod"]);
-    assert_ne!(said.code, 0, "{said:?}");
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(said.stderr.contains("wharf rm --forget in-pod"), "{said:?}");
+    let said = host.wharf(&["runtime", "check", "kubernetes"]);
+    assert!(said.stdout.contains("wharf rm --forget"), "{said:?}");
     host.ok(&["rm", "--forget", "in-pod"]);
     assert!(host.list().is_empty());
 }
