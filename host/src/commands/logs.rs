@@ -44,11 +44,15 @@ pub async fn logs(context: &Context, name: &WorkloadName, options: LogOptions) -
         Err(error) if error.code() == Some(ErrorCode::NotFound) => {
             // Either it was made anew since its record was read, or somebody has removed it.
             let now = find_by_labels(context, &run, &client).await?.filter(|now| *now != handle);
-            client.logs(&now.ok_or_else(|| gone(context, &run))?, options).await?
+            client.logs(&now.ok_or_else(|| gone(context, &run))?, options).await
         }
-        log => log?,
+        log => log,
     };
-    readable(log)
+    log.map_err(Error::from).and_then(readable).map_err(|error| match error.kind {
+        // Its owner answers, and has no output of it: what it knows of the workload is told elsewhere.
+        ErrorKind::Runtime => error.advise(Advice::ShowStatus { name: name.to_string() }),
+        _ => error,
+    })
 }
 
 /// The error for the log of a workload that its owner does not have any more.

@@ -117,6 +117,8 @@ pub(crate) struct Told {
     events: mpsc::Receiver<Heard>,
     name: WorkloadName,
     uid: Uid,
+    /// The step that the runtime has told of last.
+    last: Option<String>,
     /// Resolves after a long time without an event. None once that was reported.
     quiet: Option<Pin<Box<Sleep>>>,
 }
@@ -124,7 +126,7 @@ pub(crate) struct Told {
 impl Told {
     pub(crate) fn new(events: mpsc::Receiver<Heard>, task: &SupervisorRequest) -> Self {
         let (name, uid) = (task.name.clone(), task.uid.clone());
-        Self { events, name, uid, quiet: Some(Box::pin(sleep(QUIET_BEFORE_HINT))) }
+        Self { events, name, uid, last: None, quiet: Some(Box::pin(sleep(QUIET_BEFORE_HINT))) }
     }
 
     /// Passes events on, and reports once that the runtime has been silent for long; never ends. May be dropped and called
@@ -140,18 +142,31 @@ impl Told {
                         }
                         match event.is_warning {
                             true => reporter.warn(&event.message),
-                            false => reporter.progress(&event.message, event.progress),
+                            false => {
+                                reporter.progress(&event.message, event.progress);
+                                self.last = Some(event.message);
+                            }
                         }
                     }
                 }
                 () = silence(&mut self.quiet), if quiet => {
                     self.quiet = None;
-                    let name = &self.name;
-                    let text = format!("still starting '{name}'; its log tells what it has written so far");
-                    reporter.progress(&text, None);
+                    reporter.progress(&self.silent(), None);
                 }
                 else => return std::future::pending().await,
             }
+        }
+    }
+
+    /// Where to look while nothing is told. After a step of the runtime, nobody knows whether any of the workload's code runs: where
+    /// an image or a node is waited for, there is no log.
+    fn silent(&self) -> String {
+        let name = &self.name;
+        match &self.last {
+            None => format!("still starting '{name}'; its log tells what it has written so far"),
+            Some(step) => format!(
+                "still starting '{name}'; the last step: {step}; once it runs, its log tells what it writes"
+            ),
         }
     }
 }
@@ -165,9 +180,48 @@ async fn silence(quiet: &mut Option<Pin<Box<Sleep>>>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lines, Reporter};
+    use super::{Heard, Lines, Reporter, Told, heard};
     use crate::client::protocol::StartEvent;
-    use std::{io::Read, os::unix::net::UnixStream, thread};
+    use std::{io::Read, os::unix::net::UnixStream, thread, time::Duration};
+    use wharf_model::{Uid, WorkloadName};
+
+    /// What was told of a start.
+    #[derive(Default)]
+    struct Notes(Vec<String>);
+
+    impl Reporter for Notes {
+        fn progress(&mut self, message: &str, _: Option<(u64, u64)>) {
+            self.0.push(message.to_owned());
+        }
+
+        fn warn(&mut self, message: &str) {
+            self.0.push(message.to_owned());
+        }
+
+        fn ready(&mut self, _: u16) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silence_after_a_step_is_told_with_the_step_since_there_may_be_no_log() {
+        let (name, uid) = (WorkloadName::new("time").unwrap(), Uid::random().unwrap());
+        for step in [None, Some("the pod is being scheduled")] {
+            let (listener, events) = heard();
+            let quiet = Some(Box::pin(tokio::time::sleep(super::QUIET_BEFORE_HINT)));
+            let mut told = Told { events, name: name.clone(), uid: uid.clone(), last: None, quiet };
+            if let Some(step) = step {
+                let (uid, message) = (uid.to_string(), step.to_owned());
+                listener(Heard { uid, message, progress: None, is_warning: false });
+            }
+            let mut notes = Notes::default();
+            let passing = told.pass_on(&mut notes);
+            assert!(tokio::time::timeout(Duration::from_secs(60), passing).await.is_err());
+            let last = notes.0.last().unwrap();
+            match step {
+                Some(step) => assert!(last.contains(step) && last.contains("once it runs"), "{last}"),
+                None => assert!(last.ends_with("its log tells what it has written so far"), "{last}"),
+            }
+        }
+    }
 
     /// The command reads nothing, like one that its user has stopped.
     #[test]

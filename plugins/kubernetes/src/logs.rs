@@ -8,8 +8,10 @@ use crate::{
     cluster::Cluster,
     connection::Connection,
     error::ask,
+    labels,
     observe::belongs,
     pods::{CONTAINER, PodWatch, container, last_end, runs},
+    reasons,
     statefulset::SetIdentity,
 };
 use futures_util::{AsyncBufRead, AsyncBufReadExt, StreamExt};
@@ -64,10 +66,11 @@ impl Source {
                 let (is_protocol, timestamps) = (self.is_protocol, self.options.timestamps);
                 return Ok(self.follow(Reader { is_protocol, timestamps, ..Reader::default() }, None));
             }
-            return Err(Error::precondition(
-                "its pod is gone, and a cluster keeps no output of pods that are gone",
-            ));
+            return Err(Error::precondition(self.without_pods()));
         };
+        if !self.options.follow && container(&pod).is_none() {
+            return Err(Error::precondition(never_ran(&pod)));
+        }
         let timestamps = self.options.timestamps;
         let mut reader = Reader { is_protocol: self.is_protocol, timestamps, ..Reader::default() };
         reader.last = self.options.since_ms.and_then(before);
@@ -88,6 +91,14 @@ impl Source {
         }
         let text: Vec<u8> = reader.lines.into_iter().flatten().collect();
         Ok(ByteStream::reading(io::Cursor::new(text)))
+    }
+
+    /// Why there is no output where there is no pod.
+    fn without_pods(&self) -> &'static str {
+        match labels::annotation(&self.set.metadata, labels::STARTED) {
+            Some(_) => "its pod is gone, and a cluster keeps no output of pods that are gone",
+            None => "it has not run yet, so it has no log",
+        }
     }
 
     /// Reads one container's output, to its end. False: the node has just removed that container.
@@ -265,6 +276,12 @@ impl Reader {
     }
 }
 
+/// Why there is no output of a pod that its node has not taken up: what keeps it is all that there is to be told.
+fn never_ran(pod: &Pod) -> String {
+    let why = reasons::of(pod).map(|trouble| format!(": {}", trouble.message)).unwrap_or_default();
+    format!("its pod has not run yet, so it has no log{why}")
+}
+
 /// True if a line is a message of JSON-RPC, or several.
 fn is_message(line: &[u8]) -> bool {
     let text = line.trim_ascii_start();
@@ -342,6 +359,18 @@ mod tests {
             all.hold(vec![b'x'; MAX_LINE_BYTES]);
         }
         assert!(all.held_bytes <= MAX_HELD_BYTES && all.lines.len() == MAX_HELD_BYTES / MAX_LINE_BYTES);
+    }
+
+    #[test]
+    fn a_pod_that_has_never_run_has_no_log_but_a_reason() {
+        let status = serde_json::json!({ "conditions": [{ "type": "PodScheduled", "status": "False",
+            "reason": "Unschedulable", "message": "0/1 nodes are available" }] });
+        let pod = |status: serde_json::Value| -> Pod {
+            serde_json::from_value(serde_json::json!({ "metadata": {}, "status": status })).unwrap()
+        };
+        let none = "its pod has not run yet, so it has no log";
+        assert_eq!(never_ran(&pod(status)), format!("{none}: Unschedulable: 0/1 nodes are available"));
+        assert_eq!(never_ran(&pod(serde_json::json!({}))), none);
     }
 
     #[test]
