@@ -5,7 +5,7 @@ use super::escape;
 use super::failure::{DONE, Outcome, ended};
 use super::finding::{Finding, Verdict};
 use super::runtime_check::{attempt, names};
-use super::{doctor_apparmor, doctor_state};
+use super::{doctor_apparmor, doctor_state, doctor_writing};
 use clap::Args;
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -22,7 +22,8 @@ const EXAMPLES: &str = "Examples:
 
 /// Try everything that workloads need, and say what to do about what is missing
 ///
-/// Succeeds if something can run workloads. Nothing is written but what the runtimes themselves write.
+/// Succeeds if something can run workloads, and wharf's folders can be written: each is tried with a small file that has
+/// no name. Nothing is left but what the runtimes themselves write.
 ///
 /// JSON: an object of ok and checks, an array of check, result (ok, warning, failed), message, remedy.
 #[derive(Args)]
@@ -48,7 +49,11 @@ impl Doctor {
         let config = context.config();
         let mut checks = vec![Finding::ok("configuration", config.config_dir.display().to_string())];
         checks.extend(match commands::refuse_blindness(context) {
-            Ok(()) => doctor_state::examine(context.store().state()),
+            Ok(()) => {
+                let mut findings = doctor_state::examine(context.store().state());
+                findings.extend(doctor_writing::examine(config));
+                findings
+            }
             Err(error) => vec![Finding::failed("state", error.message, advice::line(&error.advice))],
         });
         let is_usable = checks.iter().all(|finding| finding.result != Verdict::Failed);

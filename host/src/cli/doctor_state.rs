@@ -1,21 +1,23 @@
-//! The check of `doctor` on the state directory: its rights, and whether its file system has working locks.
+//! The check of `doctor` on the state directory: its rights, whether it can be written, and whether its file system has
+//! working locks.
 //!
 //! It leaves nothing behind: the lock is tried on a file without a name.
-use super::doctor_secrets;
 use super::finding::Finding;
+use super::{doctor_secrets, doctor_writing};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use rustix::fs::{Access, Mode, OFlags, access, open};
+use rustix::fs::{Access, access};
+use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use wharf_records::StateDir;
 
 const CHECK: &str = "state";
 const LOCKS: &str = "locks";
+const OPTION: &str = "--state-dir";
 
-/// Everything that can be found out without writing.
+/// Everything that can be found out without leaving anything.
 pub(super) fn examine(state: &StateDir) -> Vec<Finding> {
     let root = state.root();
     let Some(existing) = root.ancestors().find(|path| path.exists()) else {
@@ -25,13 +27,14 @@ pub(super) fn examine(state: &StateDir) -> Vec<Finding> {
             "name another one: --state-dir",
         )];
     };
-    let mut findings = vec![if existing == root { used(root) } else { unmade(root, existing) }];
+    let mut findings = vec![if existing == root { used(state) } else { unmade(root) }];
     findings.push(locks(existing));
     findings.extend(doctor_secrets::examine(state));
     findings
 }
 
-fn used(root: &Path) -> Finding {
+fn used(state: &StateDir) -> Finding {
+    let root = state.root();
     let shown = root.display();
     let metadata = match std::fs::metadata(root) {
         Ok(metadata) => metadata,
@@ -54,9 +57,21 @@ fn used(root: &Path) -> Finding {
         let message = format!("{shown} belongs to user {}", metadata.uid());
         return Finding::failed(CHECK, message, "run wharf as that user, or name another one: --state-dir");
     }
-    if let Err(error) = access(root, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
-        let message = format!("{shown} cannot be written: {}", io::Error::from(error));
-        return Finding::failed(CHECK, message, format!("mount it writable, or run: chmod u+rwx {shown}"));
+    let below = [
+        state.run_configs(),
+        state.statuses(),
+        state.proxy_secrets(),
+        state.logs(),
+        state.control(),
+        state.sockets(),
+        state.api(),
+    ];
+    if let Some(found) = doctor_writing::unwritable(root, below, OPTION) {
+        return Finding::failed(CHECK, found.message, found.remedy);
+    }
+    if let Err(error) = access(root, Access::READ_OK | Access::EXEC_OK) {
+        let message = format!("{shown} cannot be read: {}", io::Error::from(error));
+        return Finding::failed(CHECK, message, format!("run: chmod u+rwx {shown}"));
     }
     if metadata.mode() & 0o077 != 0 {
         let message = format!("{shown} is open to other users (mode {:04o})", metadata.mode() & 0o7777);
@@ -65,30 +80,21 @@ fn used(root: &Path) -> Finding {
     Finding::ok(CHECK, shown.to_string())
 }
 
-fn unmade(root: &Path, existing: &Path) -> Finding {
-    match access(existing, Access::WRITE_OK | Access::EXEC_OK) {
-        Ok(()) => Finding::ok(CHECK, format!("{}, made at the first use", root.display())),
-        Err(error) => {
-            let message = format!(
-                "{} cannot be made: {} cannot be written: {}",
-                root.display(),
-                existing.display(),
-                io::Error::from(error)
-            );
-            Finding::failed(CHECK, message, "make it, or name another one: --state-dir")
-        }
+fn unmade(root: &Path) -> Finding {
+    match doctor_writing::unwritable(root, [], OPTION) {
+        None => Finding::ok(CHECK, format!("{}, made at the first use", root.display())),
+        Some(found) => Finding::failed(CHECK, found.message, found.remedy),
     }
 }
 
 fn locks(folder: &Path) -> Finding {
-    let nameless =
-        match open(folder, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR) {
-            Ok(file) => file,
-            Err(error) => {
-                let message = format!("not tried in {}: {}", folder.display(), io::Error::from(error));
-                return Finding::warning(LOCKS, message, "none is needed unless commands report lock errors");
-            }
-        };
+    let nameless = match doctor_writing::nameless(folder) {
+        Ok(file) => file,
+        Err(error) => {
+            let message = format!("not tried in {}: {error}", folder.display());
+            return Finding::warning(LOCKS, message, "none is needed unless commands report lock errors");
+        }
+    };
     match lock(&nameless) {
         Ok(()) => Finding::ok(LOCKS, format!("they work in {}", folder.display())),
         Err(error) => {
@@ -99,7 +105,7 @@ fn locks(folder: &Path) -> Finding {
 }
 
 /// Takes an open-file-description lock on the first byte, like the locks of workloads.
-fn lock(file: &OwnedFd) -> io::Result<()> {
+fn lock(file: &File) -> io::Result<()> {
     let range = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,

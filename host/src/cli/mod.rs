@@ -24,6 +24,7 @@ mod doctor;
 mod doctor_apparmor;
 mod doctor_secrets;
 mod doctor_state;
+mod doctor_writing;
 mod edit;
 mod edit_arguments;
 mod end_signals;

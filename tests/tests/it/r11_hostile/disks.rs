@@ -1,5 +1,6 @@
 //! Disks that are full or read-only: the state directory's, and the data directory's.
 use super::tools::{Mounted, contents, fill, limited, remove_filler, status};
+use serde_json::Value;
 use std::fs;
 use wharf_tests::host::{Host, Said, demo_server, eventually, runs};
 
@@ -164,4 +165,49 @@ fn r11_a_file_size_limit_of_zero_keeps_nobody_from_stopping_and_is_reported() {
     assert_eq!(status(&host, "demo"), "stopped");
     host.ok(&["rm", "demo"]);
     host.assert_nothing_runs();
+}
+
+/// The first finding of `doctor` about a folder that is not as it should be: its result, its message and its remedy.
+fn trouble(host: &Host, folder: &str) -> Option<[String; 3]> {
+    let diagnosis: Value = serde_json::from_str(&host.wharf(&["doctor", "--format", "json"]).stdout).unwrap();
+    let checks = diagnosis["checks"].as_array().unwrap().clone();
+    let mut found = checks.iter().filter(|check| check["check"] == folder && check["result"] != "ok");
+    let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
+    found.next().map(|check| ["result", "message", "remedy"].map(|key| text(check, key)))
+}
+
+#[test]
+fn doctor_tries_to_write_to_each_folder_and_says_why_one_takes_nothing() {
+    let host = Host::new();
+    for (folder, result) in [("state", "failed"), ("data", "failed"), ("cache", "warning")] {
+        let path = host.path(folder);
+        fs::create_dir_all(&path).unwrap();
+        let assert_told = |why: &str, remedy: &str| {
+            let found = trouble(&host, folder).expect("it is told");
+            assert!(found[0] == result && found[1].contains(why), "{found:?}");
+            let shown = path.display().to_string();
+            assert!(found[1].contains(&shown) && found[2].starts_with(remedy), "{found:?}");
+            assert!(found[2].ends_with(&format!("or name another one: --{folder}-dir")), "{found:?}");
+        };
+        let size = ["-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs"];
+        let Some(mounted) = Mounted::new(&path, &[&size]) else { return };
+        assert_eq!(trouble(&host, folder), None);
+        fill(&path);
+        let before = contents(&path);
+        assert_told("No space left on device", "make room on that disk (df -h ");
+        assert_eq!(contents(&path), before, "nothing is left");
+        remove_filler(&path);
+        assert_eq!(trouble(&host, folder), None);
+        drop(mounted);
+        let few = ["-t", "tmpfs", "-o", "size=4m,mode=700,nr_inodes=16", "tmpfs"];
+        let mounted = Mounted::new(&path, &[&few]).unwrap();
+        let made = (0..16).take_while(|n| fs::File::create(path.join(n.to_string())).is_ok());
+        assert!(made.count() < 16);
+        assert_told("no inode left", "remove files from that disk (df -i ");
+        drop(mounted);
+        let source = path.display().to_string();
+        let mounted = Mounted::new(&path, &[&["--bind", &source], &["-o", "remount,ro,bind"]]).unwrap();
+        assert_told("Read-only file system", "mount it writable");
+        drop(mounted);
+    }
 }
