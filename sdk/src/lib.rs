@@ -16,6 +16,7 @@ pub mod stamp;
 pub mod types;
 
 mod context;
+mod disk_advice;
 mod error_chain;
 mod machine_id;
 mod notification;
@@ -27,6 +28,7 @@ mod stream;
 pub mod abi;
 
 pub use context::{Context, HostServices};
+pub use disk_advice::disk_advice;
 pub use error_chain::error_chain;
 pub use machine_id::machine_id;
 pub use runtime::{Attach, Confine, Dial, Discover, Logs, Pin, Probe, Runtime};

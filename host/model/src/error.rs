@@ -90,9 +90,23 @@ impl Error {
         Self { kind, message: message.into(), advice: Vec::new() }
     }
 
+    /// An error of a package as the error of a command, with the whole chain of causes. Every error of the system becomes
+    /// one here; so what to do about a disk that takes nothing is told whichever write failed.
+    pub fn from_cause(kind: ErrorKind, cause: &(dyn std::error::Error + 'static)) -> Self {
+        let shown = Self::new(kind, chain(cause));
+        match about_the_disk(cause) {
+            Some(advice) => shown.hint(advice),
+            None => shown,
+        }
+    }
+
     /// A failed action and its cause, with the whole chain of causes.
-    pub fn caused(kind: ErrorKind, doing: impl std::fmt::Display, cause: &dyn std::error::Error) -> Self {
-        Self::new(kind, format!("{doing}: {}", chain(cause)))
+    pub fn caused(
+        kind: ErrorKind,
+        doing: impl std::fmt::Display,
+        cause: &(dyn std::error::Error + 'static),
+    ) -> Self {
+        Self::from_cause(kind, cause).while_doing(doing)
     }
 
     /// Adds a next step.
@@ -128,9 +142,22 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// What to do about a disk that takes nothing, if that is among the causes.
+fn about_the_disk(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let advice = error.downcast_ref::<std::io::Error>().and_then(wharf_sdk::disk_advice);
+        if advice.is_some() {
+            return advice;
+        }
+        next = error.source();
+    }
+    None
+}
+
 impl From<NameError> for Error {
     fn from(error: NameError) -> Self {
-        Self::new(ErrorKind::Usage, chain(&error))
+        Self::from_cause(ErrorKind::Usage, &error)
     }
 }
 
@@ -149,5 +176,29 @@ mod tests {
         let error = Error::caused(ErrorKind::Failed, "cannot save", &cause).hint("make room");
         assert_eq!(error.to_string(), "cannot save: disk full");
         assert_eq!(error.advice, [Advice::note("make room")]);
+    }
+
+    #[test]
+    fn what_to_do_about_a_disk_that_takes_nothing_is_told_whatever_is_around_the_cause() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot write x")]
+        struct Around {
+            source: std::io::Error,
+        }
+        let hints = |kind: std::io::ErrorKind| {
+            let bare = std::io::Error::from(kind);
+            let around = Around { source: kind.into() };
+            let wrapped = std::io::Error::other(Around { source: kind.into() });
+            let causes: [&(dyn std::error::Error + 'static); 3] = [&bare, &around, &wrapped];
+            let errors = causes.map(|cause| Error::caused(ErrorKind::Failed, "cannot save", cause));
+            assert!(errors.iter().all(|error| error.advice == errors[0].advice), "{errors:?}");
+            errors[0].advice.clone()
+        };
+        let full = hints(std::io::ErrorKind::StorageFull);
+        let [Advice::Note { text }] = &full[..] else { panic!("one hint") };
+        assert!(text.starts_with("make room on that disk"), "{text}");
+        assert_eq!(hints(std::io::ErrorKind::QuotaExceeded).len(), 1);
+        assert_eq!(hints(std::io::ErrorKind::ReadOnlyFilesystem).len(), 1);
+        assert!(hints(std::io::ErrorKind::PermissionDenied).is_empty());
     }
 }

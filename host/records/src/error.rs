@@ -11,7 +11,7 @@ use crate::lock_error::LockError;
 use wharf_model::RunConfigError;
 use wharf_model::SchemaVersion;
 use wharf_model::WorkloadName;
-use wharf_model::{Error, ErrorKind, chain};
+use wharf_model::{Error, ErrorKind};
 use wharf_model::{IdError, Uid};
 
 /// The reason why a record was not read.
@@ -263,15 +263,6 @@ impl ReadError {
 }
 
 impl StoreError {
-    /// Whether the disk, or the user's part of it, is full.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, Self::Effect { source } if matches!(source.source.kind(), StorageFull | QuotaExceeded))
-    }
-}
-
-impl StoreError {
     /// Whether the system refused to write to the state directory. Then nothing on record spoke against the change.
     #[must_use]
     pub fn is_unwritable(&self) -> bool {
@@ -296,7 +287,7 @@ impl From<ReadError> for Error {
     fn from(error: ReadError) -> Self {
         let kind = if error.is_not_found() { ErrorKind::NotFound } else { ErrorKind::Failed };
         let corrupt = error.is_corrupt();
-        let shown = Self::new(kind, chain(&error));
+        let shown = Self::from_cause(kind, &error);
         if corrupt { shown.hint("its name stays reserved as long as the file is there") } else { shown }
     }
 }
@@ -310,7 +301,7 @@ impl From<StoreError> for Error {
             StoreError::Unreadable { source, .. } if source.is_not_found() => ErrorKind::NotFound,
             _ => ErrorKind::Failed,
         };
-        let shown = Self::new(kind, chain(&error));
+        let shown = Self::from_cause(kind, &error);
         match error {
             StoreError::HostIdLost { .. } => shown.hint(
                 "write it back: what the runtimes have carries it in the label wharf.host-id; nothing was changed",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::effect::EffectError;
 use wharf_model::LockKind;
 use wharf_model::WorkloadName;
-use wharf_model::{Error, ErrorKind, chain};
+use wharf_model::{Error, ErrorKind};
 
 /// The reason why a lock could not be taken or asked about.
 #[derive(Debug, thiserror::Error)]
@@ -74,16 +74,9 @@ impl LockError {
 impl From<LockError> for Error {
     fn from(error: LockError) -> Self {
         if error.is_busy() {
-            return Self::new(ErrorKind::Conflict, chain(&error))
+            return Self::from_cause(ErrorKind::Conflict, &error)
                 .hint("another command works on it: wait for it to end, and try again");
         }
-        let shown = Self::new(ErrorKind::Failed, chain(&error));
-        match &error {
-            LockError::NoLockFile { source } if source.source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-                let folder = source.path.parent().unwrap_or(&source.path).display();
-                shown.hint(format!("mount what holds {folder} writable, and try again"))
-            }
-            _ => shown,
-        }
+        Self::from_cause(ErrorKind::Failed, &error)
     }
 }

@@ -1,6 +1,6 @@
 //! The errors of plugins, and of calls to them.
 use std::path::PathBuf;
-use wharf_model::{Advice, Error, ErrorKind, chain};
+use wharf_model::{Advice, Error, ErrorKind};
 use wharf_sdk::ErrorCode;
 
 /// The reason why a library, or a runtime of a name, cannot be used.
@@ -246,7 +246,7 @@ impl From<PluginError> for Error {
             PluginError::Hangs { .. } | PluginError::Behind { .. } => Some(Advice::note(SLOW)),
             _ => None,
         };
-        let shown = Self::new(ErrorKind::Owner, chain(&error));
+        let shown = Self::from_cause(ErrorKind::Owner, &error);
         advice.into_iter().fold(shown, Self::advise)
     }
 }
@@ -268,6 +268,6 @@ impl From<CallError> for Error {
             CallError::Deadline { .. } => ErrorKind::Deadline,
             CallError::Malformed { .. } | CallError::Died { .. } => ErrorKind::Runtime,
         };
-        Self::new(kind, chain(&error))
+        Self::from_cause(kind, &error)
     }
 }

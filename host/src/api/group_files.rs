@@ -56,6 +56,6 @@ pub(crate) fn forget(context: &Context, name: &str) -> Result<()> {
     }
 }
 
-fn unwritten(error: &dyn std::error::Error) -> Error {
+fn unwritten(error: &(dyn std::error::Error + 'static)) -> Error {
     Error::caused(ErrorKind::Failed, "the group cannot be recorded", error)
 }

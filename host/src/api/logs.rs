@@ -100,8 +100,9 @@ async fn proxy_logs(
     let path = commands::proxy_log(&api.context()?, &workload_name(&name)?)?;
     let lines = usize::try_from(query.tail.unwrap_or(DEFAULT_LINES)).unwrap_or(usize::MAX);
     let read = tokio::task::spawn_blocking(move || last_lines(path, lines)).await;
-    let broken =
-        |error: &dyn std::error::Error| Error::caused(ErrorKind::Failed, "the log cannot be read", error);
+    let broken = |error: &(dyn std::error::Error + 'static)| {
+        Error::caused(ErrorKind::Failed, "the log cannot be read", error)
+    };
     let lines = read.map_err(|error| broken(&error))?.map_err(|error| broken(&error))?;
     Ok(text(Body::from(lines)))
 }

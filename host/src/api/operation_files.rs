@@ -123,6 +123,6 @@ fn remove_notes(advice: &mut Vec<Advice>) {
     advice.retain(|step| !matches!(step, Advice::Note { .. }));
 }
 
-fn unwritten(error: &dyn std::error::Error) -> Error {
+fn unwritten(error: &(dyn std::error::Error + 'static)) -> Error {
     Error::caused(ErrorKind::Failed, "the operation cannot be recorded", error)
 }

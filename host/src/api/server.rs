@@ -64,7 +64,7 @@ impl Serving {
     /// Another process serves these records, a place cannot be had, or the port is not of loopback.
     pub async fn bind(host: Arc<Host>, options: &ServeOptions) -> Result<Self> {
         let state = host.context()?.config().state();
-        let unmade = |error: &dyn std::error::Error| {
+        let unmade = |error: &(dyn std::error::Error + 'static)| {
             Error::caused(ErrorKind::Failed, "the folder of the API cannot be made", error).hint(NEEDS_A_DISK)
         };
         let folder = state.make_api().map_err(|error| unmade(&error))?;

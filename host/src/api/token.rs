@@ -43,8 +43,9 @@ pub(crate) fn make_token(state: &StateDir) -> Result<String> {
     if let Some(token) = read_token(state)? {
         return Ok(token);
     }
-    let failed =
-        |error: &dyn std::error::Error| Error::caused(ErrorKind::Failed, "no token can be made", error);
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Error::caused(ErrorKind::Failed, "no token can be made", error)
+    };
     let random = || random_hex().map_err(|error| failed(&error));
     let token = format!("{}{}", random()?, random()?);
     files(state).create(FILE, format!("{token}\n").as_bytes()).map_err(|error| failed(&error))?;

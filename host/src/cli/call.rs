@@ -68,7 +68,7 @@ impl Call {
 /// The arguments in a file.
 fn read(path: &Path) -> Result<Map<String, Value>> {
     let shown = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
-    let failed = |error: &dyn std::error::Error| {
+    let failed = |error: &(dyn std::error::Error + 'static)| {
         Error::caused(ErrorKind::Usage, format!("--json: {shown} is no object of JSON"), error)
     };
     let mut bytes = Vec::new();

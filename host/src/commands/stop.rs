@@ -233,14 +233,14 @@ pub(crate) async fn remove_session_servers(
 }
 
 fn stopped_unrecorded(context: &Context, name: &WorkloadName, unwritten: Unwritten) -> Error {
-    let is_full = matches!(&unwritten, Unwritten::Failed(error) if error.is_full());
-    let state = context.store().state().root().display();
-    let remedy =
-        if is_full { format!("make room in {state}") } else { format!("see that {state} can be written") };
-    Error::from(unwritten)
-        .while_doing(format!("'{name}' was stopped, which could not be recorded"))
-        .hint(remedy)
-        .advise(Advice::Stop { name: name.to_string() })
+    let error =
+        Error::from(unwritten).while_doing(format!("'{name}' was stopped, which could not be recorded"));
+    let error = if error.advice.is_empty() {
+        error.hint(format!("see that {} can be written", context.store().state().root().display()))
+    } else {
+        error
+    };
+    error.advise(Advice::Stop { name: name.to_string() })
 }
 
 /// Lets the supervisor stop its workload and end. The free life lock proves its end.
@@ -262,8 +262,8 @@ async fn stop_supervised(
                 Error::new(ErrorKind::Deadline, message).advise(Advice::Stop { name: name.to_string() })
             );
         }
-        Err(ControlError::Refused { kind, message, .. }) => {
-            return Err(Error::new(kind, format!("'{name}' could not be stopped: {message}")));
+        Err(ControlError::Refused { kind, message, advice }) => {
+            return Err(Error { kind, message, advice }.while_doing(format!("'{name}' could not be stopped")));
         }
         Err(error @ ControlError::Silent { .. }) => {
             // The supervisor may just have ended by itself: then nobody holds the life lock any more.

@@ -69,7 +69,7 @@ impl NetworkVerdicts {
     /// # Errors
     /// The file cannot be read or written, or the instance's name is too long.
     pub fn keep(&self, runtime: &str, verdict: &NetworkVerdict) -> Result<()> {
-        let failed = |error: &dyn std::error::Error| {
+        let failed = |error: &(dyn std::error::Error + 'static)| {
             Error::caused(ErrorKind::Failed, "the verdict cannot be kept", error)
         };
         if verdict.instance.len() > MAX_INSTANCE_BYTES {

@@ -46,6 +46,7 @@ fn a_full_disk_is_an_error() {
     exit code 1
     -- stderr --
     error: the output cannot be written: No space left on device (os error 28)
+    hint: make room on that disk, and try again
     "#);
 }
 

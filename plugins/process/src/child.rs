@@ -232,12 +232,7 @@ async fn listen(reader: OwnedReadHalf, sender: watch::Sender<Phase>) {
 /// The error for a failure of the launcher; the code follows from its error number.
 pub(crate) fn failure(message: String, errno: Option<i32>) -> Error {
     match errno {
-        Some(errno) => {
-            let kind = std::io::Error::from_raw_os_error(errno);
-            let mut error = Error::io("", &kind);
-            error.message = message;
-            error
-        }
+        Some(errno) => Error::told(message, &std::io::Error::from_raw_os_error(errno)),
         None => Error::internal(message),
     }
 }

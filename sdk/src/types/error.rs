@@ -117,7 +117,15 @@ impl Error {
     /// An I/O error, with the action that failed; the code follows its kind. Never [`ErrorCode::NotFound`], which is evidence
     /// about a workload: a missing file says nothing about one.
     pub fn io(doing: &str, source: &std::io::Error) -> Self {
+        Self::told(format!("{doing}: {source}"), source)
+    }
+
+    /// The same where the message is told already, its cause in it. What to do about a disk that takes nothing is added.
+    pub fn told(mut message: String, source: &std::io::Error) -> Self {
         use std::io::ErrorKind;
+        if let Some(advice) = crate::disk_advice(source) {
+            message = format!("{message}; {advice}");
+        }
         let code = match source.kind() {
             ErrorKind::NotFound => ErrorCode::FailedPrecondition,
             ErrorKind::PermissionDenied => ErrorCode::PermissionDenied,
@@ -128,7 +136,7 @@ impl Error {
             }
             _ => ErrorCode::Internal,
         };
-        Self::new(code, format!("{doing}: {source}"))
+        Self::new(code, message)
     }
 }
 
@@ -147,6 +155,19 @@ mod tests {
     fn r04_a_missing_file_is_no_evidence_that_a_workload_is_gone() {
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
         assert_eq!(Error::io("it cannot be read", &missing).code, ErrorCode::FailedPrecondition);
+    }
+
+    #[test]
+    fn what_to_do_about_a_full_disk_is_told_once() {
+        let message = |kind: std::io::ErrorKind| Error::io("it cannot be written", &kind.into()).message;
+        let full = message(std::io::ErrorKind::StorageFull);
+        assert!(
+            full.starts_with("it cannot be written: ") && full.matches("; make room").count() == 1,
+            "{full}"
+        );
+        assert!(message(std::io::ErrorKind::QuotaExceeded).contains("; make room: your quota"));
+        assert!(message(std::io::ErrorKind::ReadOnlyFilesystem).ends_with("writable, and try again"));
+        assert!(!message(std::io::ErrorKind::NotFound).contains(';'));
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Watch {
 
     /// Watches for writes to the file that the path leads to now.
     pub fn file(&self, path: &Path) -> io::Result<()> {
-        Ok(inotify::add_watch(&self.inotify, path, WatchFlags::MODIFY).map(drop)?)
+        inotify::add_watch(&self.inotify, path, WatchFlags::MODIFY).map(drop).map_err(unwatched)
     }
 
     /// Watches for files that appear in a folder, leave it or are replaced. As long as the folder does not exist, the
@@ -58,7 +58,7 @@ impl Watch {
         match inotify::add_watch(&self.inotify, path, COMING_AND_GOING) {
             Ok(_) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(errno.into()),
+            Err(errno) => Err(unwatched(errno)),
         }
     }
 
@@ -82,6 +82,14 @@ impl Watch {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             read => read.map(drop),
         }
+    }
+}
+
+/// The system calls a user without a watch left "no space left on device", and no disk is full.
+fn unwatched(errno: Errno) -> io::Error {
+    match errno {
+        Errno::NOSPC => io::Error::other("no more files can be watched (fs.inotify.max_user_watches)"),
+        _ => errno.into(),
     }
 }
 

@@ -19,11 +19,13 @@ fn r11_a_full_disk_keeps_nobody_from_listing_and_stopping() {
     let said = host.wharf(&["run", "--name", "other", &demo_server()]);
     assert_ne!(said.code, 0);
     assert!(said.stderr.contains("No space left"), "{said:?}");
+    assert_eq!(said.stderr.matches("hint: make room on that disk").count(), 1, "{said:?}");
     assert!(host.row("other").is_none(), "nothing is left of it");
     let said = host.wharf(&["stop", "demo"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("was stopped, which could not be recorded"), "{said:?}");
     assert!(said.stderr.contains("No space left"), "{said:?}");
+    assert_eq!(said.stderr.matches("hint: make room on that disk").count(), 1, "{said:?}");
     eventually("it was stopped", || !runs(supervisor));
     assert_eq!(fs::read(state.join("statuses/demo.json")).unwrap(), before, "the record is the old one");
     host.list();
@@ -53,6 +55,7 @@ fn r05_a_read_only_state_directory_can_be_read_and_is_not_changed() {
         let said = host.wharf(args);
         assert_ne!(said.code, 0, "{said:?}");
         assert!(said.stderr.contains("Read-only file system"), "{said:?}");
+        assert_eq!(said.stderr.matches("mount that disk writable").count(), 1, "{said:?}");
     }
     let said = host.wharf(&["stop", "demo"]);
     let supervisor = i32::try_from(host.record("demo")["process_id"].as_i64().unwrap()).unwrap();
@@ -86,6 +89,7 @@ fn r11_a_full_disk_of_the_runtimes_data_keeps_nobody_from_listing_and_stopping()
     assert_eq!(status(&host, "demo"), "stopped");
     let said = host.wharf(&["start", "demo"]);
     assert!(said.code != 0 && said.stderr.contains("No space left"), "{said:?}");
+    assert_eq!(said.stderr.matches("make room on that disk").count(), 1, "{said:?}");
     host.list();
     remove_filler(&data);
     host.ok(&["start", "demo"]);
@@ -108,6 +112,7 @@ fn r11_read_only_data_of_the_runtime_are_no_evidence_and_take_no_record_along() 
     host.ok(&["status", "demo"]);
     let said = host.wharf(&["run", "--name", "other", &demo_server()]);
     assert!(said.code != 0 && said.stderr.contains("Read-only file system"), "{said:?}");
+    assert_eq!(said.stderr.matches("mount that disk writable").count(), 1, "{said:?}");
     assert!(host.row("other").is_none(), "nothing is left of it");
     // A removal needs the runtime's data: it fails, and the workload stays on record.
     let said = host.wharf(&["rm", "demo"]);
