@@ -69,6 +69,7 @@ impl Doctor {
         let default = default_runtime(context, plugins);
         let is_usable = is_usable && default.is_none();
         checks.extend(default);
+        checks.extend(unknown_runtimes(context, plugins));
         // All at the same time: an engine that gives no answer costs its deadline once.
         let (runtimes, orphans) = tokio::join!(runtimes(plugins, &host_id), orphans(context));
         let runs = runtimes.iter().any(|finding| finding.result == Verdict::Ok);
@@ -126,6 +127,20 @@ fn default_runtime(context: &Context, plugins: &Plugins) -> Option<Finding> {
     }
     let message = format!("{place} names '{name}', which no plugin provides");
     Some(Finding::failed("default", message, "name one of: wharf runtime list"))
+}
+
+/// The settings of runtimes that no plugin provides, which nobody reads.
+fn unknown_runtimes(context: &Context, plugins: &Plugins) -> Vec<Finding> {
+    let provided = names(plugins.catalog());
+    let known = |name: &&String| provided.iter().any(|provided| provided == *name);
+    let settings = context.config().settings.runtimes.keys();
+    let unknown = settings.filter(|name| !known(name));
+    unknown
+        .map(|name| {
+            let message = format!("runtimes.{name} in config.json: no plugin provides '{name}'");
+            Finding::warning("configuration", message, "name one of: wharf runtime list, or remove it")
+        })
+        .collect()
 }
 
 fn libraries(plugins: &Plugins) -> Vec<Finding> {

@@ -11,7 +11,9 @@ use wharf::commands::import::toolhive::Folders;
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_runtimes::PluginDir;
 use wharf_sdk::launch::UID_VARIABLE;
-use wharf_supervisor::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError, read_optional};
+use wharf_supervisor::{
+    Config, LIST_TIMEOUT_MS, PINS_FILE, Settings, SettingsError, read_optional, read_settings,
+};
 
 /// The system's folders of plugins.
 const SYSTEM_PLUGIN_DIRS: [&str; 2] = ["/usr/local/lib/wharf/plugins", "/usr/lib/wharf/plugins"];
@@ -124,9 +126,8 @@ impl EnvironmentOptions {
             other => other.ok(),
         };
         let executable = executable()?;
-        let mut settings: Settings =
-            read_optional(&config_dir.join(SETTINGS_FILE)).map_err(|error| unusable(&error))?;
-        settings.list_timeout_ms = milliseconds("WHARF_LIST_TIMEOUT_MS")?.or(settings.list_timeout_ms);
+        let mut settings = read_settings(&config_dir).map_err(|error| unusable(&error))?;
+        settings.list_timeout_ms = list_timeout()?.or(settings.list_timeout_ms);
         let pins = read_optional(&config_dir.join(PINS_FILE)).map_err(|error| unusable(&error))?;
         let plugin_dirs = self.plugin_dirs(&settings, &config_dir, &data_dir, &executable)?;
         let path = variable("PATH").unwrap_or_default();
@@ -267,14 +268,22 @@ pub(super) fn text(name: &str) -> Result<Option<String>> {
     }
 }
 
-/// A variable's value as a number of milliseconds.
-fn milliseconds(name: &str) -> Result<Option<u64>> {
-    let Some(text) = text(name)? else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| {
-        Error::new(ErrorKind::Usage, format!("{name} is '{text}', and that is no number of milliseconds"))
-    })
+/// How long a list waits for a runtime, in milliseconds, from its variable.
+fn list_timeout() -> Result<Option<u64>> {
+    const NAME: &str = "WHARF_LIST_TIMEOUT_MS";
+    let Some(text) = text(NAME)? else { return Ok(None) };
+    let wrong = |why: &str| Error::new(ErrorKind::Usage, format!("{NAME} is '{text}', and {why}"));
+    let number: u64 = text.parse().map_err(|_| wrong("that is no number of milliseconds"))?;
+    if LIST_TIMEOUT_MS.contains(&number) {
+        return Ok(Some(number));
+    }
+    Err(wrong(&format!("must be from {} to {}", LIST_TIMEOUT_MS.start(), LIST_TIMEOUT_MS.end())))
 }
 
 fn unusable(error: &SettingsError) -> Error {
-    Error::new(ErrorKind::Failed, wharf_model::chain(error)).hint("mend the file, or remove it")
+    let shown = Error::new(ErrorKind::Failed, wharf_model::chain(error)).hint("mend the file, or remove it");
+    match error.example() {
+        Some(example) => shown.hint(format!("for example: {example}")),
+        None => shown,
+    }
 }

@@ -1,5 +1,6 @@
 //! [`Config`]: the library's surroundings. `host/src/main.rs` and `host/src/cli/` fill it from environment and files; no
 //! other code looks at them.
+use crate::settings_file::PINS_FILE;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -9,7 +10,6 @@ use std::{
 use wharf_proxy::Limits;
 use wharf_records::StateDir;
 use wharf_runtimes::{ConnectOptions, Deadlines, PluginDir, Prober, Verdicts};
-use wharf_sdk::files::{self, Links};
 
 /// The surroundings that commands and supervisors need.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -172,47 +172,6 @@ impl Settings {
     }
 }
 
-/// The name of the file with the user's settings.
-pub const SETTINGS_FILE: &str = "config.json";
-/// The name of the file with the digests of plugins.
-pub const PINS_FILE: &str = "plugins.lock.json";
-
-/// A larger file of the user's configuration is refused.
-const MAX_SETTINGS_BYTES: u64 = 4 * 1024 * 1024;
-
-/// The reason why a file of the user's configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// It cannot be read.
-    #[error("{} cannot be read", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        #[source]
-        source: std::io::Error,
-    },
-    /// It is no valid file of its kind.
-    #[error("{} is not valid", .path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// The parser's error.
-        #[source]
-        source: serde_json::Error,
-    },
-}
-
-/// Reads a JSON file of the user's configuration. A missing file gives the defaults.
-pub fn read_optional<T: serde::de::DeserializeOwned + Default>(path: &Path) -> Result<T, SettingsError> {
-    let bytes = match files::read_file(path, Links::Follow, MAX_SETTINGS_BYTES) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(T::default()),
-        Err(source) => return Err(SettingsError::Unreadable { path: path.to_owned(), source }),
-    };
-    serde_json::from_slice(&bytes).map_err(|source| SettingsError::Invalid { path: path.to_owned(), source })
-}
-
 impl Config {
     /// The state directory.
     pub fn state(&self) -> StateDir {
@@ -255,6 +214,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings_file::read_optional;
 
     #[test]
     fn limits_of_proxies_are_the_users() {

@@ -40,6 +40,8 @@ mod run_loop;
 mod session_counts;
 mod session_server;
 mod session_servers;
+mod settings_check;
+mod settings_file;
 pub mod source;
 mod spec;
 mod stopping;
@@ -56,13 +58,12 @@ pub use client::protocol::{
 };
 pub use client::spawn::{Supervisor, spawn};
 pub use client_socket::check_client_socket;
-pub use config::{
-    Config, McpAllowList, McpSettings, PINS_FILE, ProxySettings, SETTINGS_FILE, Settings, SettingsError,
-    read_optional,
-};
+pub use config::{Config, McpAllowList, McpSettings, ProxySettings, Settings};
 pub use log::{RotatedLog, clear_logs, last_words, log_path};
 pub use network_verdicts::NetworkVerdicts;
 pub use port::{check_port, choose_port, free_port};
 pub use process::{SUPERVISOR_ARGUMENT, run};
+pub use settings_check::{LIST_TIMEOUT_MS, read_settings};
+pub use settings_file::{PINS_FILE, SETTINGS_FILE, SettingsError, read_optional};
 pub use source::Surroundings;
 pub use spec::{PORT_VARIABLES, secret_values, specification};

@@ -86,6 +86,44 @@ fn settings_that_make_no_sense_are_named() {
 }
 
 #[test]
+fn settings_with_values_that_make_no_sense_are_refused_by_their_paths() {
+    let host = TestHost::new();
+    host.write("config/config.json", r#"{"start_timeout_ms": 0}"#);
+    assert_snapshot!(host.wharf(&["list"]), @r#"
+    exit code 1
+    -- stderr --
+    error: $ROOT/config/config.json: start_timeout_ms is 0, and must be from 100 to 86400000
+    hint: mend the file, or remove it
+    hint: for example: "start_timeout_ms": 120000
+    "#);
+    assert_snapshot!(host.wharf(&["doctor"]), @r#"
+    exit code 1
+    -- stdout --
+    FAILED   configuration  $ROOT/config/config.json: start_timeout_ms is 0, and must be from 100 to 86400000
+                              to do: mend the file, or remove it; for example: "start_timeout_ms": 120000
+    workloads cannot be run
+    "#);
+    host.write("config/config.json", "[]");
+    let said = host.wharf(&["list"]);
+    assert!(said.contains("config.json: the document must be an object: { … }"), "{said}");
+    host.write("config/config.json", r#"{"proxy": {"memory_bytes": -1}}"#);
+    let said = host.wharf(&["list"]);
+    assert!(said.contains("is not valid: proxy.memory_bytes: invalid value: integer `-1`"), "{said}");
+    assert!(said.contains(r#"hint: for example: "proxy": { "memory_bytes": 67108864 }"#), "{said}");
+}
+
+#[test]
+fn a_time_to_wait_for_a_list_that_makes_no_sense_is_refused() {
+    let host = TestHost::new();
+    let output = host.command(&["list"]).env("WHARF_LIST_TIMEOUT_MS", "0").output().unwrap();
+    assert_snapshot!(host.told(&output), @r#"
+    exit code 2
+    -- stderr --
+    error: WHARF_LIST_TIMEOUT_MS is '0', and must be from 100 to 3600000
+    "#);
+}
+
+#[test]
 fn a_log_level_that_is_none_is_refused() {
     let host = TestHost::new();
     let output = host.command(&["list"]).env("WHARF_LOG", "loud").output().unwrap();

@@ -157,11 +157,25 @@ impl ProcessRuntime {
     }
 }
 
+/// The first of the user's settings for this runtime, which has none.
+fn setting(configuration: &serde_json::Value) -> Option<String> {
+    match configuration {
+        serde_json::Value::Null => None,
+        serde_json::Value::Object(settings) => settings.keys().next().cloned(),
+        other => Some(other.to_string()),
+    }
+}
+
 impl Runtime for ProcessRuntime {
     async fn connect(context: Context) -> Result<Self> {
         if let Some(endpoint) = context.endpoint.as_deref().filter(|endpoint| *endpoint != ENDPOINT) {
             return Err(Error::invalid(format!(
                 "the runtime 'process' has only the endpoint '{ENDPOINT}', not '{endpoint}'"
+            )));
+        }
+        if let Some(name) = setting(&context.configuration) {
+            return Err(Error::invalid(format!(
+                "runtimes.process in config.json makes no sense: this runtime has no settings, and no '{name}'; remove it"
             )));
         }
         Ok(Self::new(

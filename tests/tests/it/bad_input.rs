@@ -189,3 +189,19 @@ fn a_default_that_no_plugin_provides_is_found_by_doctor() {
     assert!(said.stdout.contains("default_runtime in config.json names 'proces'"), "{said:?}");
     assert!(said.stdout.trim_end().ends_with("workloads cannot be run"), "{said:?}");
 }
+
+#[test]
+fn settings_of_no_runtime_and_those_that_a_runtime_does_not_have_are_told() {
+    let host = Host::new();
+    host.configure(&json!({ "runtimes": { "proces": { "x": 1 } } }));
+    let told = host.ok(&["doctor"]);
+    assert!(told.contains("runtimes.proces in config.json: no plugin provides 'proces'"), "{told}");
+    host.configure(&json!({ "runtimes": { "process": { "most": 1 } } }));
+    let why = "runtimes.process in config.json makes no sense: this runtime has no settings, and no 'most'";
+    let said = host.wharf(&["run", "--runtime", "process", "--name", "x", &demo_server()]);
+    assert!(said.code == 5 && said.stderr.contains(why), "{said:?}");
+    let said = host.wharf(&["doctor"]);
+    assert!(said.code == 1 && said.stdout.contains(why), "{said:?}");
+    host.configure(&json!({ "runtimes": { "process": {} } }));
+    host.ok(&["doctor"]);
+}
