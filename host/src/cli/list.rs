@@ -180,7 +180,7 @@ fn print(rows: &[WorkloadView], console: &Console, wide: bool) -> io::Result<()>
 /// The state, and whether it rests on the record alone.
 pub(super) fn shown_status(row: &WorkloadView) -> String {
     let stale = if row.stale { " (stale)" } else { "" };
-    let servers = match row.session_servers.len() {
+    let servers = match row.session_servers.iter().filter(|server| server.is_alive()).count() {
         0 => String::new(),
         1 => ", 1 session server".to_owned(),
         count => format!(", {count} session servers"),

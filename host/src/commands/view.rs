@@ -99,6 +99,13 @@ pub struct SessionServerView {
     pub state: &'static str,
 }
 
+impl SessionServerView {
+    /// Whether it serves its session, as far as its runtime tells. One that has ended stays there until somebody removes it.
+    pub fn is_alive(&self) -> bool {
+        matches!(self.state, "running" | "unknown")
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(port: &u16) -> bool {
     *port == 0

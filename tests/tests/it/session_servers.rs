@@ -115,6 +115,28 @@ fn r09_what_a_dead_supervisor_left_of_them_goes_with_the_workload() {
 }
 
 #[test]
+fn servers_of_sessions_that_have_ended_are_not_counted() {
+    let host = host();
+    let url = run(&host, &["--restart", "no"]);
+    let mut client = Client::open(&url).unwrap();
+    server_of(&mut client);
+    assert!(host.ok(&["list"]).contains("running, 1 session server"));
+    // Nobody removes it: its supervisor is dead, and it ends with the pipe to its stdin.
+    kill_supervisor(&host);
+    eventually("it has ended", || {
+        let row = host.row("many").unwrap();
+        let servers = row["session_servers"].as_array().cloned().unwrap_or_default();
+        servers.len() == 1 && servers[0]["state"] == "stopped"
+    });
+    for command in [&["list", "--all"][..], &["status", "many"]] {
+        let told = host.ok(command);
+        assert!(!told.contains(", 1 session server"), "{told}");
+    }
+    host.ok(&["rm", "many"]);
+    host.assert_nothing_runs();
+}
+
+#[test]
 fn r11_what_a_lost_record_named_is_found_by_its_label() {
     let host = host();
     let url = run(&host, &["--restart", "no"]);
