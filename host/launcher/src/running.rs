@@ -27,6 +27,8 @@ const MAX_DRAINED_BYTES: usize = 1024 * 1024;
 const KILL_INTERVAL: Duration = Duration::from_millis(200);
 /// How long to wait for children that cannot be killed (another user's, by a set-uid program; stuck in the kernel).
 const KILL_WAIT: Duration = Duration::from_secs(10);
+/// The reason of an end for want of memory, in the words of all runtimes.
+const OUT_OF_MEMORY: &str = "out of memory";
 /// Lines on the control socket have no meaning now; each is read and dropped, up to this length.
 const MAX_IGNORED_BYTES: usize = 4 * 1024;
 
@@ -252,8 +254,11 @@ impl Running {
             }
         }
         self.log.finish();
-        cgroup::remove(&self.state.cgroups);
         let mut exit = self.exit.unwrap_or_else(|| Exit { at_ms: Some(now_ms()), ..Exit::default() });
+        if self.reason.is_empty() && is_kill(&exit) && cgroup::had_memory_kills(&self.state.cgroups) {
+            self.reason = OUT_OF_MEMORY;
+        }
+        cgroup::remove(&self.state.cgroups);
         self.reason.clone_into(&mut exit.reason);
         self.state.exit = Some(exit.clone());
         reach(Point::ExitRecordBefore);
@@ -264,6 +269,12 @@ impl Running {
         reach(Point::ExitRecordAfter);
         exit
     }
+}
+
+/// Whether it ended as a process does that the kernel has killed, or a shell around one.
+fn is_kill(exit: &Exit) -> bool {
+    const KILLED: i32 = Signal::KILL.as_raw();
+    exit.signal == Some(KILLED) || exit.code == Some(128 + KILLED)
 }
 
 /// Reads and drops input. True at its end.

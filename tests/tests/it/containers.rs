@@ -19,6 +19,7 @@ mod refusing;
 mod served;
 mod sessions;
 
+pub(crate) use behind::HANDSHAKE;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::symlink;

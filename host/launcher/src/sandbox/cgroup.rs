@@ -114,6 +114,21 @@ pub(crate) fn join(folders: &[PathBuf]) -> io::Result<()> {
     })
 }
 
+/// Whether the kernel has killed a process of these groups for want of memory. The count goes with the groups.
+pub(crate) fn had_memory_kills<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) -> bool {
+    // Of version 2, and of version 1.
+    const COUNTED_IN: [&str; 2] = ["memory.events", "memory.oom_control"];
+    folders.into_iter().any(|folder| {
+        let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap_or_default();
+        COUNTED_IN.into_iter().any(|file| memory_kills(&read(file)) > 0)
+    })
+}
+
+fn memory_kills(text: &str) -> u64 {
+    let count = |line: &str| line.strip_prefix("oom_kill ")?.trim().parse().ok();
+    text.lines().find_map(count).unwrap_or_default()
+}
+
 /// Removes groups without processes, with those that the workload has made below them.
 pub(crate) fn remove<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) {
     for folder in folders {
@@ -315,6 +330,14 @@ mod tests {
         let kinds: Vec<bool> = found.trees.iter().map(|tree| tree.is_unified).collect();
         assert_eq!(kinds, [false, false, true]);
         assert!(found.trees[0].controllers.iter().any(|it| it == "cpu"));
+    }
+
+    #[test]
+    fn kills_for_want_of_memory_are_counted_in_either_version() {
+        let version_2 = "low 0\nhigh 0\nmax 12\noom 1\noom_kill 2\noom_group_kill 1\n";
+        let version_1 = "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n";
+        assert_eq!([version_2, version_1, "max 7\noom_kill 0\n", ""].map(memory_kills), [2, 1, 0, 0]);
+        assert!(!had_memory_kills(&[PathBuf::from("/no/such/group")]));
     }
 
     #[test]

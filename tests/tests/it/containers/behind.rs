@@ -9,7 +9,7 @@ use wharf_tests::host::{Host, eventually};
 use wharf_tests::tap::Tap;
 
 /// Answers the handshake, and goes on with the script behind it.
-pub(super) const HANDSHAKE: &str = r#"read -r line
+pub(crate) const HANDSHAKE: &str = r#"read -r line
 id=${line##*\"id\":}
 id=${id%%[,\}]*}
 echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"shell","version":"1"}}}'

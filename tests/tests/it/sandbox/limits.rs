@@ -1,5 +1,6 @@
 //! Limits of a workload: by control groups, else by its user in a user namespace, else not enforced and reported.
 use super::{ORDINARY_USER, assert_all, attempts, hosts, ordinary_host, try_to_run};
+use crate::containers::HANDSHAKE;
 use std::{
     fs,
     os::unix::fs::chown,
@@ -72,6 +73,41 @@ fn limits_hold_or_are_refused_by_name() {
         assert_all(&attempts(&host, &["--pids-limit", "20"], &fork), false, &fork);
         // The same processes without a limit: it is the limit that holds them.
         assert_all(&attempts(&host, &[], &fork), true, &fork);
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_at_its_limit_of_memory_is_told_as_that() {
+    for host in hosts().into_iter().chain(bare_hosts()) {
+        // It is killed once it is told to go on, which is after it has become ready.
+        let server = |end: &str| {
+            let waits = "while [ ! -e go ]; do sleep 0.1; done";
+            host.script("big", &format!("{HANDSHAKE}{waits}\n{end}"))
+        };
+        let ends_as = |end: &str| -> Option<serde_json::Value> {
+            let options = ["run", "--name", "big", "--memory", "64m", "--restart", "no"];
+            let said = host.wharf(&[&options[..], &[&server(end)]].concat());
+            if said.code != 0 {
+                let refusal = "'memory_bytes' cannot be enforced on this machine";
+                assert!(said.stderr.contains(refusal), "{said:?}");
+                return None;
+            }
+            fs::File::create(host.work().join("go")).unwrap();
+            eventually("its end is recorded", || host.record("big")["status"] == "error");
+            Some(host.record("big")["last_exit"].clone())
+        };
+        let fill = format!("exec {} touch-memory 200000000", built("wharf-escape").display());
+        let Some(last) = ends_as(&fill) else { continue };
+        assert_eq!((&last["signal"], &last["reason"]), (&9.into(), &"out of memory".into()), "{last}");
+        let row = host.row("big").unwrap();
+        assert!(row["status_context"].as_str().unwrap().contains("out of memory"), "{row}");
+        assert!(told(&host, "big", "Last exit:").contains("out of memory"));
+        host.ok(&["rm", "big"]);
+        fs::remove_file(host.work().join("go")).unwrap();
+        // The signal alone is no sign of it.
+        let last = ends_as("kill -9 $$").unwrap();
+        assert!(last["signal"] == 9 && last["reason"].is_null(), "{last}");
+        host.ok(&["rm", "big"]);
     }
 }
 
