@@ -199,6 +199,68 @@ mod tests {
         assert_eq!(outcome, Err(NotReady::Silent));
         assert!(Instant::now() >= deadline);
     }
+
+    /// Serves one answer of HTTP after the other, a connection each, and the last one again and again. Tells of each request when
+    /// it was there, just before its answer.
+    async fn stub(answers: Vec<String>) -> (HttpProxy, tokio::sync::mpsc::Receiver<Instant>) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tell, told) = tokio::sync::mpsc::channel(64);
+        tokio::spawn(async move {
+            let mut next = 0;
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut request = Vec::new();
+                while !is_whole(&request) && matches!(client.read_buf(&mut request).await, Ok(1..)) {}
+                let _ = tell.try_send(Instant::now());
+                let _ = client.write_all(answers[next.min(answers.len() - 1)].as_bytes()).await;
+                let _ = client.shutdown().await;
+                next += 1;
+            }
+        });
+        (HttpProxy::new(ProxyOptions::default(), Upstream::tcp(address)), told)
+    }
+
+    fn is_whole(request: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+        body.len() >= length.unwrap_or(0)
+    }
+
+    fn answer(status: &str, more: &str, body: &str) -> String {
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{more}\r\n{body}")
+    }
+
+    #[tokio::test]
+    async fn a_server_that_names_when_it_will_be_ready_is_asked_again_then() {
+        let welcome = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"x","version":"1"}}}"#;
+        let (server, mut told) = stub(vec![
+            answer("503 Service Unavailable", "Retry-After: 2\r\n", ""),
+            answer("200 OK", "Content-Type: application/json\r\n", welcome),
+        ])
+        .await;
+        let servers = [server];
+        let outcome = greet(&servers, Instant::now() + Duration::from_secs(120)).await;
+        assert_eq!(outcome.map_err(|(_, error)| error), Ok(0));
+        let (asked, asked_again) = (told.recv().await.unwrap(), told.recv().await.unwrap());
+        // Without the header it would have been a few milliseconds.
+        assert!(asked_again - asked >= Duration::from_secs(2), "{:?}", asked_again - asked);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_wants_more_time_than_there_is_is_told_at_the_deadline() {
+        let (server, _told) =
+            stub(vec![answer("503 Service Unavailable", "Retry-After: 86400\r\n", "")]).await;
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let servers = [server];
+        let outcome = greet(&servers, deadline).await.map_err(|(_, error)| error);
+        let retry_after = Some(Duration::from_secs(86400));
+        assert_eq!(outcome, Err(NotReady::Later { status: 503, retry_after }));
+        assert!(Instant::now() >= deadline);
+    }
+
     #[test]
     fn a_server_that_answers_without_mcp_is_judged_once_it_has_done_nothing_else_for_a_while() {
         let began = Instant::now();

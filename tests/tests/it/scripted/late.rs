@@ -135,6 +135,26 @@ fn r10_all_runtimes_are_asked_at_the_same_time() {
 }
 
 #[test]
+fn r10_doctor_waits_for_all_silent_runtimes_at_the_same_time() {
+    /// How long the doctor waits for a runtime.
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+    let host = Host::new();
+    let names = ["scripted-one", "scripted-two", "scripted-images", "scripted-full"];
+    let engines = names.map(|name| ScriptedEngine::new(&host, name));
+    engines.iter().for_each(|engine| engine.order("health", Act::Hang));
+    let before = std::time::Instant::now();
+    let told = host.ok(&["doctor"]);
+    let took = before.elapsed();
+    for (name, engine) in names.iter().zip(&engines) {
+        assert!(told.contains(&format!("{name} is failed: it gave no answer within 10 s")), "{told}");
+        assert_eq!(engine.count("health"), 1);
+    }
+    assert!(told.contains("process is healthy"), "{told}");
+    // One after the other they would take four times as long; a busy machine may take two for the rest.
+    assert!((PATIENCE..PATIENCE * 3).contains(&took), "{took:?}");
+}
+
+#[test]
 fn r05_reading_writes_nothing_whatever_the_owners_say() {
     let setup = SideBySide::new();
     let before = records(&setup.host);
