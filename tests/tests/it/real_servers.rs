@@ -1,8 +1,55 @@
 //! Real MCP servers of PyPI and npm, called by the official inspector.
 use serde_json::json;
+use std::process::Stdio;
 use wharf_tests::client::Client;
 use wharf_tests::host::{Host, has_tool};
 use wharf_tests::inspector::{call, inspect};
+
+/// The names of the tools that a server lists, in order.
+fn tools(url: &str) -> Vec<String> {
+    let listed = Client::open(url).unwrap().request("tools/list", json!({})).unwrap();
+    let tools = listed["tools"].as_array().unwrap_or_else(|| panic!("{listed}")).iter();
+    let mut names: Vec<String> = tools.map(|tool| tool["name"].as_str().unwrap().to_owned()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Several first starts of one package at the same time, while nothing of it is in its caches: each is ready, and serves the
+/// same.
+fn is_fetched_by_several_at_once(tool: &str, package: &str) {
+    if !has_tool(tool, tool) {
+        return;
+    }
+    let host = Host::new().with_users_home();
+    // Each fetches the package, on a machine that may be busy.
+    host.configure(&json!({ "start_timeout_ms": 900_000 }));
+    let begin = |name: &&str| {
+        let mut run = host.command(&["run", "--name", name, package]);
+        run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let names = ["one", "two", "three", "four"];
+    let begun: Vec<_> = names.iter().map(begin).collect();
+    let said: Vec<_> = begun.into_iter().map(|run| run.wait_with_output().unwrap()).collect();
+    for said in &said {
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    }
+    let listed: Vec<_> =
+        said.iter().map(|said| tools(String::from_utf8_lossy(&said.stdout).trim())).collect();
+    assert!(!listed[0].is_empty() && listed.iter().all(|tools| *tools == listed[0]), "{listed:?}");
+    host.ok(&["rm", "--all"]);
+    host.assert_nothing_runs();
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn four_first_starts_of_a_package_of_pypi_at_once_are_all_ready() {
+    is_fetched_by_several_at_once("uvx", "uvx://mcp-server-time");
+}
+
+#[test]
+fn four_first_starts_of_a_package_of_npm_at_once_are_all_ready() {
+    is_fetched_by_several_at_once("npx", "npx://@modelcontextprotocol/server-everything");
+}
 
 #[test]
 fn a_server_of_pypi_runs_by_its_name() {
