@@ -13,7 +13,7 @@ const EXAMPLES: &str = "Examples:
   wharf adopt time --runtime process
   wharf adopt time --runtime process --rebind   its engine was reset: the one that answers now is its owner";
 
-/// Give an owner to a workload that has none
+/// Record to which runtime a workload belongs, where that is not on record
 ///
 /// Without --runtime every runtime is asked, and the owner is recorded only if exactly one has something of the
 /// workload and no other that may have been used here was silent.

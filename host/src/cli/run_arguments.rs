@@ -108,7 +108,7 @@ pub(super) struct Run {
         ]
     )]
     pub(super) from_config: Option<PathBuf>,
-    /// Stay, and stop it with Ctrl-C
+    /// Stay until it ends; Ctrl-C stops it
     #[arg(short, long)]
     pub(super) foreground: bool,
     /// Do not wait until it is ready; prints its name

@@ -10,7 +10,7 @@ use wharf_sdk::{PullPolicy, Ulimit};
 /// How the server is spoken to, and where its proxy listens.
 #[derive(Args)]
 pub(super) struct WireArguments {
-    /// How the server is spoken to
+    /// The server's own transport: its stdin and stdout, or HTTP on a port
     #[arg(long, value_enum, hide_possible_values = true, value_name = "stdio|streamable-http")]
     pub(super) transport: Option<TransportOption>,
     /// One server that all clients share, or one for each session of a client
@@ -43,7 +43,7 @@ pub(super) struct WireArguments {
 /// Variables for the server.
 #[derive(Args)]
 pub(super) struct VariableArguments {
-    /// A variable for the server; KEY alone takes its value from here
+    /// A variable for the server; KEY alone takes its value from your environment
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     pub(super) env: Vec<String>,
     /// A file with variables, one a line
@@ -86,7 +86,7 @@ pub(super) struct ContainerArguments {
     /// The network of the engine that it is in: none, bridge, host, or one by its name
     #[arg(long, visible_alias = "net", value_name = "NAME")]
     pub(super) network: Option<String>,
-    /// A name of a machine in it; host-gateway stands for the address of this machine
+    /// A line in its /etc/hosts: NAME for ADDRESS; host-gateway stands for this machine's address
     #[arg(long, value_name = "NAME:ADDRESS")]
     pub(super) add_host: Vec<String>,
     /// A folder in memory

@@ -27,7 +27,7 @@ fn the_short_help_lists_the_commands() {
       resources   Show the resources of a workload's server
       prompts     Show the prompts of a workload's server
       reconcile   Bring workloads to what they should be, as far as evidence supports it
-      adopt       Give an owner to a workload that has none
+      adopt       Record to which runtime a workload belongs, where that is not on record
       import      Copy workloads of another product
       export      Print a workload's RunConfig, to be given to: wharf run --from-config
       runtime     See which runtimes there are, and whether they work
@@ -71,7 +71,7 @@ fn the_help_has_examples_and_exit_codes() {
       resources   Show the resources of a workload's server
       prompts     Show the prompts of a workload's server
       reconcile   Bring workloads to what they should be, as far as evidence supports it
-      adopt       Give an owner to a workload that has none
+      adopt       Record to which runtime a workload belongs, where that is not on record
       import      Copy workloads of another product
       export      Print a workload's RunConfig, to be given to: wharf run --from-config
       runtime     See which runtimes there are, and whether they work
@@ -170,7 +170,7 @@ fn the_help_of_run_has_examples() {
           --namespace <NAME>
               The namespace of the cluster that it is run in [default: the context's]
           --transport <stdio|streamable-http>
-              How the server is spoken to [default: stdio]
+              The server's own transport: its stdin and stdout, or HTTP on a port [default: stdio]
           --instances <shared|per-session>
               One server that all clients share, or one for each session of a client [default: shared]
           --proxy-port <PORT>
@@ -195,7 +195,7 @@ fn the_help_of_run_has_examples() {
           --unix-socket
               Serve you on a Unix socket too, without a secret, see: wharf url NAME --unix-socket
       -e, --env <KEY[=VALUE]>
-              A variable for the server; KEY alone takes its value from here
+              A variable for the server; KEY alone takes its value from your environment
           --env-file <FILE>
               A file with variables, one a line
           --secret <NAME,target=VARIABLE>
@@ -218,7 +218,7 @@ fn the_help_of_run_has_examples() {
               The network of the engine that it is in: none, bridge, host, or one by its name [alias:
               --net]
           --add-host <NAME:ADDRESS>
-              A name of a machine in it; host-gateway stands for the address of this machine
+              A line in its /etc/hosts: NAME for ADDRESS; host-gateway stands for this machine's address
           --tmpfs <PATH[:OPTIONS]>
               A folder in memory
           --shm-size <SIZE>
@@ -251,7 +251,7 @@ fn the_help_of_run_has_examples() {
           --from-config <FILE>
               Take everything from a RunConfig, see: wharf export; - reads stdin
       -f, --foreground
-              Stay, and stop it with Ctrl-C
+              Stay until it ends; Ctrl-C stops it
           --no-wait
               Do not wait until it is ready; prints its name
       -q, --quiet
