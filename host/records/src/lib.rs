@@ -9,6 +9,7 @@
 //! - Each write holds the record lock, compares uid and revision, and replaces a file as a whole: a crash leaves the old
 //!   record or the new one (R11). Fields that this version does not know survive it.
 //! - A file that cannot be read is not written over and not repaired. A corrupt one keeps its bytes.
+//! - What a long-lived reader has kept is shown only while the file's `stat` says that it is the one that was read.
 //! - A reader asks about a lock without taking it, and the file that they are ranges of is never unlinked.
 mod effect;
 mod error;
@@ -26,6 +27,7 @@ pub use file::listing::Listing;
 pub use file::locks::{LifeLock, LifeProbe, OperationLock, RecordLock};
 pub use file::own_files::OwnFiles;
 pub use file::proxy_secret::{ProxySecret, ProxySecrets};
+pub use file::recent::RecentRecords;
 pub use file::state_dir::StateDir;
 pub use file::store::{RecordKind, Store};
 pub use lock_error::LockError;

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use wharf_model::{Result, WorkloadName};
-use wharf_records::{ProxySecrets, Store};
+use wharf_records::{ProxySecrets, RecentRecords, Store};
 use wharf_runtimes::{CallCounts, Fingerprint, Libraries, Plugins, SetAside};
 use wharf_supervisor::{Config, PINS_FILE, SETTINGS_FILE};
 
@@ -30,6 +30,8 @@ pub struct Host {
     libraries: Arc<Libraries>,
     current: Mutex<Option<Arc<Generation>>>,
     on_wait: OnceLock<OnWait>,
+    /// What a process that lives long has read, and need not read again; none of another one.
+    recent: OnceLock<Arc<RecentRecords>>,
 }
 
 /// Settings and plugins between two changes.
@@ -106,6 +108,7 @@ impl Host {
             libraries: Arc::default(),
             current: Mutex::default(),
             on_wait: OnceLock::new(),
+            recent: OnceLock::new(),
         })
     }
 
@@ -134,12 +137,18 @@ impl Host {
         };
         *current = Some(generation.clone());
         let store = Store::new(generation.config.state());
+        let store = match self.recent.get() {
+            Some(recent) => store.remembering(recent.clone()),
+            None => store,
+        };
         Ok(Context { host: self.clone(), generation, store })
     }
 
-    /// This process serves many clients for long: none of them waits twice for a runtime that gives no answer.
+    /// This process serves many clients for long: none of them waits twice for a runtime that gives no answer, and a record
+    /// that has not changed is not read again to be shown.
     pub fn live_long(&self) {
         self.libraries.live_long();
+        self.recent.get_or_init(Arc::default);
     }
 
     /// Leaves out a runtime that has ended this process before, where nobody has named it.
@@ -201,7 +210,7 @@ impl Context {
 
     /// The secrets of the proxies.
     pub(crate) fn secrets(&self) -> ProxySecrets {
-        ProxySecrets::new(self.store.state().clone())
+        self.store.secrets()
     }
 
     /// The plugins: searched at the first use, loaded one by one as they are needed.

@@ -243,8 +243,8 @@ impl<'a> RowAssessor<'a> {
                 return Ok(Some(with_check(WorkloadView::of(config, ours, effective), config)));
             }
             // Read once more *after* the locks were asked: a command may have changed it since.
-            let now = self.context.store().read_status(&config.name).ok();
-            match self.context.store().read_run_config(&config.name) {
+            let now = self.context.store().show_status(&config.name).ok();
+            match self.context.store().show_run_config(&config.name) {
                 // It was removed, or removed and created anew: then this row is of a workload that no longer exists.
                 Err(error) if error.is_not_found() => return Ok(None),
                 Ok(other) if other.uid != config.uid => return Ok(None),

@@ -20,6 +20,7 @@ use rustix::io::Errno;
 
 use crate::effect::{Effect, EffectError};
 use crate::error::ReadError;
+use crate::file::file_stamp::FileStamp;
 use wharf_failpoint as failpoint;
 use wharf_failpoint::Point;
 use wharf_model::{IdError, random_hex};
@@ -28,7 +29,7 @@ const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const FOLDER_MODE: Mode = Mode::RWXU;
 
 /// The usual length of a record, and more.
-const USUAL_BYTES: usize = 8 * 1024;
+pub(crate) const USUAL_BYTES: usize = 8 * 1024;
 
 /// When a file's new name outlives a crash of the machine. Its bytes are on the disk before it gets that name: whatever
 /// happens, readers find the old ones or the new ones.
@@ -183,6 +184,12 @@ impl Folder {
     /// Reads a regular file that has at most `limit` bytes. It is opened once, so the checks and the bytes are of the same
     /// file. A FIFO does not block.
     pub fn read(&self, file: &OsStr, limit: usize) -> Result<Vec<u8>, ReadError> {
+        self.read_stamped(file, limit).map(|(bytes, _)| bytes)
+    }
+
+    /// The same, with the stamp of the opened file, which is taken before the bytes are read: whoever writes to the file
+    /// meanwhile gives it another one.
+    pub(crate) fn read_stamped(&self, file: &OsStr, limit: usize) -> Result<(Vec<u8>, FileStamp), ReadError> {
         let path = || self.path_of(file);
         let unreadable = |source: io::Error| ReadError::Unreadable { path: path(), source };
         let opened = match self.open_to_read(file) {
@@ -190,18 +197,24 @@ impl Folder {
             Err(Errno::NOENT) => return Err(ReadError::NotFound { path: path() }),
             Err(errno) => return Err(unreadable(errno.into())),
         };
-        let found = opened.metadata().map_err(unreadable)?;
-        if !found.is_file() {
+        let found = rustix::fs::fstat(&opened).map_err(|errno| unreadable(errno.into()))?;
+        if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
             return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
         }
-        let length = usize::try_from(found.len()).unwrap_or(usize::MAX);
+        let length = usize::try_from(found.st_size).unwrap_or(usize::MAX);
         if length > limit {
             return Err(ReadError::TooLarge { path: path(), limit });
         }
         // Records are replaced, never written in place. So the length that the opened file has is all that it will have.
         let mut bytes = Vec::with_capacity(length);
-        opened.take(found.len()).read_to_end(&mut bytes).map_err(unreadable)?;
-        Ok(bytes)
+        opened.take(length as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+        Ok((bytes, FileStamp::of(&found)))
+    }
+
+    /// The stamp of the file that has this name now; none if there is none, or it cannot be looked at.
+    pub(crate) fn stamp(&self, file: &OsStr) -> Option<FileStamp> {
+        let found = rustix::fs::statat(&self.descriptor, file, AtFlags::SYMLINK_NOFOLLOW);
+        found.ok().as_ref().map(FileStamp::of)
     }
 
     /// Reads a record of usual length into a buffer that is used again and again, with one system call less than

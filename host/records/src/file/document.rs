@@ -31,7 +31,7 @@ pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
 const UID: &str = "uid";
 
 /// One kind of record: a JSON object in a file `NAME.json`.
-pub(crate) trait Document: Serialize + DeserializeOwned + Send {
+pub(crate) trait Document: Serialize + DeserializeOwned + Clone + Send {
     /// The version of the file's shape, as the file gives it.
     fn schema_version(&self) -> SchemaVersion;
     /// The creation of the workload that it belongs to.

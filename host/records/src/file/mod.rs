@@ -2,6 +2,7 @@
 pub(crate) mod atomic;
 pub(crate) mod byte_lock;
 pub(crate) mod document;
+pub(crate) mod file_stamp;
 pub(crate) mod host_id;
 pub(crate) mod inotify;
 pub(crate) mod listing;
@@ -9,10 +10,13 @@ pub(crate) mod lock_waiters;
 pub(crate) mod locks;
 pub(crate) mod own_files;
 pub(crate) mod proxy_secret;
+pub(crate) mod recent;
 pub(crate) mod removal;
+pub(crate) mod shelf;
 pub(crate) mod state_dir;
 pub(crate) mod store;
 mod store_secrets;
+mod store_shown;
 
 #[cfg(test)]
 mod locks_tests;

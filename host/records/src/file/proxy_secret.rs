@@ -14,12 +14,14 @@ use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::effect::EffectError;
 use crate::error::{Corruption, ReadError, StoreError};
 use crate::file::atomic::Folder;
+use crate::file::shelf::Shelf;
 use crate::file::state_dir::StateDir;
 use wharf_model::ProxyAuth;
 use wharf_model::SchemaVersion;
@@ -48,7 +50,7 @@ impl fmt::Debug for ProxySecret {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Content {
     pub(crate) schema_version: SchemaVersion,
     pub(crate) uid: Uid,
@@ -59,7 +61,7 @@ pub(crate) struct Content {
 }
 
 /// The secret for the value of `proxy_auth` that a RunConfig is being changed to.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Next {
     pub(crate) auth: ProxyAuth,
     pub(crate) secret: String,
@@ -79,13 +81,20 @@ impl Content {
 pub struct ProxySecrets {
     state: StateDir,
     folder: OnceCell<Option<Folder>>,
+    kept: Option<Arc<Shelf<Content>>>,
 }
 
 impl ProxySecrets {
     /// Opens nothing yet.
     #[must_use]
     pub fn new(state: StateDir) -> Self {
-        Self { state, folder: OnceCell::new() }
+        Self { state, folder: OnceCell::new(), kept: None }
+    }
+
+    /// Secrets that were read are kept there, for as long as their files stay as they were.
+    #[must_use]
+    pub(crate) fn remembering(self, kept: Option<Arc<Shelf<Content>>>) -> Self {
+        Self { kept, ..self }
     }
 
     /// The secret of one creation of a workload, whose RunConfig has this `auth`. A secret of another creation is not
@@ -98,8 +107,13 @@ impl ProxySecrets {
         let Some(folder) = self.folder.get().and_then(Option::as_ref) else {
             return Err(ReadError::NotFound { path: path() });
         };
-        let bytes = folder.read(&file_name(name), FILE_BYTES_MAX)?;
-        let content = decode(path, &bytes)?;
+        let file = file_name(name);
+        let content = match &self.kept {
+            Some(kept) => {
+                kept.read((folder, file.as_os_str()), name, FILE_BYTES_MAX, |bytes| decode(path, bytes))?
+            }
+            None => decode(path, &folder.read(&file, FILE_BYTES_MAX)?)?,
+        };
         if content.uid == *uid {
             Ok(content.in_force(auth))
         } else {

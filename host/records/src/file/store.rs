@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,9 +16,10 @@ use crate::file::atomic::{Durability, Folder, temporary_name};
 use crate::file::document::{
     Document, Kept, RECORD_BYTES_MAX, decode, encode, encode_with, refuse_too_large, rewrite,
 };
-use crate::file::listing::{Listing, file_name, list};
+use crate::file::listing::file_name;
 use crate::file::locks::{OperationLock, RecordLock};
 use crate::file::proxy_secret;
+use crate::file::recent::RecentRecords;
 use crate::file::state_dir::StateDir;
 use wharf_failpoint::{Point, reach};
 use wharf_model::RunConfig;
@@ -44,13 +46,22 @@ pub enum RecordKind {
 #[derive(Debug, Clone)]
 pub struct Store {
     state: StateDir,
+    /// What is only shown is kept there.
+    pub(crate) recent: Option<Arc<RecentRecords>>,
 }
 
 impl Store {
     /// The records below `state`, which need not exist.
     #[must_use]
     pub fn new(state: StateDir) -> Self {
-        Self { state }
+        Self { state, recent: None }
+    }
+
+    /// Keeps records that are only shown: for a process that lives long and is asked again and again. It reads those whose
+    /// files have changed since.
+    #[must_use]
+    pub fn remembering(self, recent: Arc<RecentRecords>) -> Self {
+        Self { recent: Some(recent), ..self }
     }
 
     /// The file of a RunConfig.
@@ -73,16 +84,6 @@ impl Store {
     /// One status record.
     pub fn read_status(&self, name: &WorkloadName) -> Result<StatusRecord, ReadError> {
         self.read(RecordKind::Status, name)
-    }
-
-    /// All RunConfigs. An unreadable one is in the list with its error; only a folder that cannot be read is an error.
-    pub fn list_run_configs(&self) -> Result<Listing<RunConfig>, ReadError> {
-        list(&self.state.run_configs())
-    }
-
-    /// All status records, including those without a RunConfig.
-    pub fn list_statuses(&self) -> Result<Listing<StatusRecord>, ReadError> {
-        list(&self.state.statuses())
     }
 
     /// Reserves the name and stores the RunConfig, durably. Fails if the name is taken, even by a corrupt file.

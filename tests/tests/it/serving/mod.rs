@@ -1,5 +1,6 @@
 //! `wharf serve`: the binary, real workloads, and clients that speak HTTP.
 mod attacked;
+mod cost;
 mod created;
 mod editing;
 mod events;
