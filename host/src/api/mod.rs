@@ -34,6 +34,7 @@ mod groups;
 mod health;
 mod http_thread;
 mod lifecycle;
+mod listings;
 mod logs;
 mod measure;
 mod metrics;

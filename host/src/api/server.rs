@@ -5,6 +5,7 @@ use crate::api::ended_by::learn_from_the_last_end;
 use crate::api::feed::Feed;
 use crate::api::gate::Way;
 use crate::api::http_thread::on_own_thread;
+use crate::api::listings::Listings;
 use crate::api::metrics::Metrics;
 use crate::api::operations::Operations;
 use crate::api::reconciler::reconcile_for_ever;
@@ -101,7 +102,8 @@ impl Serving {
         let feed = Feed::new(host.clone(), ending.clone());
         let waits = Semaphore::new(WAITS_MAX);
         let workload_counts = WorkloadCounts::default();
-        let api = Arc::new(Api { host, operations, feed, metrics, workload_counts, ending, waits });
+        let listings = Listings::default();
+        let api = Arc::new(Api { host, operations, feed, listings, metrics, workload_counts, ending, waits });
         Ok(Self { api, socket, port, reconcile_every: options.reconcile_every, _lock: lock })
     }
 

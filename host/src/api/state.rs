@@ -2,6 +2,7 @@
 use crate::api::audit::Who;
 use crate::api::change::Change;
 use crate::api::feed::Feed;
+use crate::api::listings::Listings;
 use crate::api::metrics::Metrics;
 use crate::api::operation::Operation;
 use crate::api::operations::{IdempotencyKey, Operations};
@@ -28,6 +29,8 @@ pub(crate) struct Api {
     pub(crate) operations: Arc<Operations>,
     /// The changes of workloads.
     pub(crate) feed: Arc<Feed>,
+    /// The lists that are asked for now.
+    pub(crate) listings: Listings,
     /// The counters.
     pub(crate) metrics: Arc<Metrics>,
     /// The counts of the workloads' supervisors.

@@ -13,7 +13,9 @@ use crate::commands::{self, ListOptions};
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,11 +70,18 @@ impl ListQuery {
     (status = 200, body = WorkloadList),
     (status = "default", description = "Why not", body = Problem, content_type = "application/problem+json")
 ))]
-async fn list(
-    State(api): State<Arc<Api>>,
-    Asked(query): Asked<ListQuery>,
-) -> Result<Answer<WorkloadList>, Problem> {
+async fn list(State(api): State<Arc<Api>>, Asked(query): Asked<ListQuery>) -> Result<Response, Problem> {
     let options = query.options()?;
+    let make = {
+        let (api, options) = (api.clone(), options.clone());
+        move || async move { listed(&api, &options).await }
+    };
+    let body = api.listings.ask(options, make).await?;
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// The body of a list.
+async fn listed(api: &Api, options: &ListOptions) -> Result<Bytes, Problem> {
     if let Some(runtime) = &options.runtime {
         api.host.take_back(runtime);
     }
@@ -87,8 +96,10 @@ async fn list(
     if let Some(group) = &options.group {
         group_files::must_exist(&context, group)?;
     }
-    let workloads = commands::list(&context, &options).await?;
-    Ok(Answer(WorkloadList { workloads }))
+    let workloads = commands::list(&context, options).await?;
+    let body = serde_json::to_vec(&WorkloadList { workloads })
+        .map_err(|error| Error::caused(ErrorKind::Failed, "the list cannot be told", &error))?;
+    Ok(body.into())
 }
 
 /// Creates a workload and starts it

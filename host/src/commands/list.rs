@@ -25,7 +25,7 @@ const CHANGING: &str = "it changed while it was being listed";
 type Statuses = HashMap<WorkloadName, std::result::Result<StatusRecord, ReadError>>;
 
 /// The selection of workloads.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ListOptions {
     /// Also those that are stopped and should be.
     pub all: bool,
