@@ -125,6 +125,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     // A request that makes no sense by itself begins no operation.
     let run = request.to_run_request()?;
+    commands::check_request(&run)?;
     commands::check_group(&run.group)?;
     let asked = Change::Create(Box::new(request));
     let change = api.on_a_runtime_there(&asked);

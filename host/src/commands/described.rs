@@ -59,20 +59,23 @@ pub(crate) fn check_request(request: &RunRequest) -> Result<()> {
             "'{origin}' is no origin of a page; write scheme://host or scheme://host:port"
         ));
     }
+    if request.labels.contains_key("") {
+        return usage("a label has a key: write KEY=VALUE".to_owned());
+    }
     match request.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
         Some(key) => usage(format!("'{key}' is no name for a variable")),
         None => Ok(()),
     }
 }
 
-/// A specification that the runtime calls invalid is wrong usage: nothing was tried yet. Where the runtime lacks a
-/// capability, those that have it are named.
+/// A specification that the runtime calls invalid, or that it cannot honour, is wrong usage: nothing was tried yet, and asking
+/// again later would not help. Where the runtime lacks a capability, those that have it are named.
 pub(crate) fn refused(
     context: &Context,
     (spec, runtime): (&WorkloadSpec, &RuntimeStamp),
     error: CallError,
 ) -> Error {
-    let is_usage = error.code() == Some(ErrorCode::InvalidArgument);
+    let is_usage = matches!(error.code(), Some(ErrorCode::InvalidArgument | ErrorCode::Unsupported));
     let able = match &error {
         CallError::Answered(answered) if answered.code == ErrorCode::Unsupported => {
             let field = answered.details.as_ref().and_then(|details| details["field"].as_str());

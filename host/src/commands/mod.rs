@@ -56,6 +56,7 @@ pub use context::{Context, Host};
 pub use counts::counts;
 pub(crate) use create::run_until;
 pub use create::{closed_paths, run};
+pub(crate) use described::check_request;
 pub(crate) use edit::edit_until;
 pub use edit::{EditResult, Edited, edit};
 pub use edit_request::Change;

@@ -227,10 +227,10 @@ async fn let_go_on(context: &Context, run: &RunConfig) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether another port would help.
+/// Whether somebody else has the port.
 fn is_about_the_port(error: &Error) -> bool {
     let other = |step: &Advice| matches!(step, Advice::Choose { setting: Setting::ProxyPort, .. });
-    error.advice.iter().any(other)
+    error.kind == ErrorKind::Conflict && error.advice.iter().any(other)
 }
 
 /// Starts the supervisor, which takes the operation over, and waits for the outcome.

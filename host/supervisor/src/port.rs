@@ -24,16 +24,30 @@ pub(crate) async fn bind(run: &RunConfig, is_free: bool) -> Result<TcpListener> 
             bound => bound,
         },
     };
-    listener.map_err(|error| {
-        let doing = format!("the proxy of '{}' cannot listen on {}:{}", run.name, run.host, run.port);
-        if error.kind() == io::ErrorKind::AddrInUse {
-            Error::new(ErrorKind::Conflict, format!("{doing}: the port is taken"))
-                .hint("end what uses the port")
-                .advise(Advice::Choose { setting: Setting::ProxyPort, value: None })
-        } else {
-            Error::caused(ErrorKind::Failed, doing, &error)
+    listener.map_err(|error| unbound(run, &error))
+}
+
+/// Why a proxy cannot listen where its workload's definition says: what of it must be another.
+fn unbound(run: &RunConfig, error: &io::Error) -> Error {
+    let doing = format!("the proxy of '{}' cannot listen on {}:{}", run.name, run.host, run.port);
+    let another_port = Advice::Choose { setting: Setting::ProxyPort, value: None };
+    match error.kind() {
+        io::ErrorKind::AddrInUse => Error::new(ErrorKind::Conflict, format!("{doing}: the port is taken"))
+            .hint("end what uses the port")
+            .advise(another_port),
+        io::ErrorKind::PermissionDenied => {
+            let message = format!("{doing}: this user may not listen on that port");
+            Error::new(ErrorKind::Usage, message)
+                .hint("low ports are those of the system's own servers (net.ipv4.ip_unprivileged_port_start)")
+                .advise(another_port)
         }
-    })
+        io::ErrorKind::AddrNotAvailable => {
+            let message = format!("{doing}: this machine does not have that address");
+            Error::new(ErrorKind::Usage, message)
+                .hint("127.0.0.1 is this machine alone, 0.0.0.0 all addresses that it has")
+        }
+        _ => Error::caused(ErrorKind::Failed, doing, error),
+    }
 }
 
 /// Checks whether the proxy's port is free now.
@@ -97,7 +111,7 @@ fn range(told: &str, is_between: impl Fn(char) -> bool) -> Option<RangeInclusive
 
 #[cfg(test)]
 mod tests {
-    use super::{bind, choose, choose_port, lent, ours, range, reserved};
+    use super::{bind, choose, choose_port, lent, ours, range, reserved, unbound};
     use wharf_model::{ErrorKind, RunConfig, Uid, WorkloadName};
 
     #[tokio::test]
@@ -145,5 +159,22 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_this_machine_does_not_have_is_refused_at_once() {
         assert!(choose("192.0.2.1").await.is_err());
+        let mut run = RunConfig::new(Uid::random().unwrap(), WorkloadName::new("demo").unwrap(), "server");
+        run.host = "192.0.2.1".to_owned();
+        for port in [0, 20_000] {
+            run.port = port;
+            let refused = bind(&run, false).await.unwrap_err();
+            assert_eq!(refused.kind, ErrorKind::Usage, "{refused}");
+            assert!(refused.message.contains("does not have that address"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_this_user_may_not_have_is_the_requests_fault_and_another_one_is_advised() {
+        let run = RunConfig::new(Uid::random().unwrap(), WorkloadName::new("demo").unwrap(), "server");
+        let refused = unbound(&run, &std::io::ErrorKind::PermissionDenied.into());
+        assert_eq!((refused.kind, refused.advice.len()), (ErrorKind::Usage, 2), "{refused:?}");
+        let broken = unbound(&run, &std::io::ErrorKind::OutOfMemory.into());
+        assert_eq!(broken.kind, ErrorKind::Failed, "{broken:?}");
     }
 }

@@ -191,7 +191,12 @@ impl SecretReference {
         use std::os::unix::fs::MetadataExt;
         let path = config_dir.join("secrets").join(&self.name);
         let failed = |error: &io::Error| {
-            Error::caused(ErrorKind::Failed, format!("the secret '{}' cannot be read", self.name), error)
+            // Who names a secret that nobody has put there is told what to do; another fault is this machine's.
+            let kind = match error.kind() {
+                io::ErrorKind::NotFound => ErrorKind::Usage,
+                _ => ErrorKind::Failed,
+            };
+            Error::caused(kind, format!("the secret '{}' cannot be read", self.name), error)
                 .hint(format!("put its value into {} with mode 0600", path.display()))
         };
         let (file, metadata) = files::open(&path, Links::Follow).map_err(|error| failed(&error))?;
@@ -244,9 +249,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("secrets")).unwrap();
         let path = dir.path().join("secrets/token");
+        let secret = SecretReference::parse("token,target=T").unwrap();
         let mut file = std::fs::File::create(&path).unwrap();
         file.write_all(b"value\n").unwrap();
-        let secret = SecretReference::parse("token,target=T").unwrap();
         file.set_permissions(Permissions::from_mode(0o644)).unwrap();
         assert!(secret.resolve(dir.path()).unwrap_err().message.contains("can be read by others"));
         file.set_permissions(Permissions::from_mode(0o600)).unwrap();
@@ -255,6 +260,14 @@ mod tests {
             std::fs::File::create(&path).unwrap().write_all(bytes).unwrap();
             assert_eq!(secret.resolve(dir.path()).unwrap(), value);
         }
+    }
+
+    #[test]
+    fn a_secret_that_nobody_has_put_there_is_wrong_usage_and_its_place_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = SecretReference::parse("token,target=T").unwrap();
+        let missing = secret.resolve(dir.path()).unwrap_err();
+        assert_eq!((missing.kind, missing.advice.len()), (ErrorKind::Usage, 1), "{missing:?}");
     }
 
     #[test]

@@ -76,7 +76,7 @@ fn what_is_wrong_is_refused_while_the_workload_runs_on() {
         (2, &["--permission-profile", "/nowhere"]),
         (2, &["--server", ""]),
         (2, &["--server", "https://example.org/mcp"]),
-        (1, &["--secret", "nobodys,target=X"]),
+        (2, &["--secret", "nobodys,target=X"]),
     ] {
         let said = edit(&host, "demo", options);
         assert_eq!(said.code, code, "{options:?}: {said:?}");
@@ -102,7 +102,7 @@ fn options_of_containers_are_refused_by_name_where_a_runtime_has_none_and_the_wo
         &["--no-init"],
     ] {
         let said = edit(&host, "demo", option);
-        assert!(said.code == 6 && said.stderr.contains(option[0]), "{option:?}: {said:?}");
+        assert!(said.code == 2 && said.stderr.contains(option[0]), "{option:?}: {said:?}");
         assert_eq!((host.run_config("demo"), host.server("demo")), (before.clone(), server), "{option:?}");
     }
     assert_eq!(result(&edit(&host, "demo", &["--stop-timeout", "1.5"])), "restarted");

@@ -52,7 +52,7 @@ fn profiles(host: &Host, kind: Kind, engine: &Engine) {
     std::fs::File::create(&listed).unwrap().write_all(profile.to_string().as_bytes()).unwrap();
     let listed = listed.display().to_string();
     let said = refused(host, kind, &["--permission-profile", &listed, DEMO_IMAGE]);
-    assert!(said.code == 6 && said.stderr.contains("allow_host"), "{said:?}");
+    assert!(said.code == 2 && said.stderr.contains("allow_host"), "{said:?}");
     run(host, kind, "weaker", &["--permission-profile", &listed, "--allow-weaker"]);
     let status = host.ok(&["status", "weaker", "--format", "json"]);
     assert!(status.contains("permission_profile.network.outbound.allow_host"), "{status}");
@@ -72,7 +72,7 @@ fn refusals(host: &Host, kind: Kind) {
     assert!(said.stderr.contains("wharf's own"), "{said:?}");
     let none = ["--permission-profile", "none", "--transport", "streamable-http", DEMO_IMAGE];
     let said = refused(host, kind, &none);
-    assert!(said.code == 6 && said.stderr.contains("permission_profile.network"), "{said:?}");
+    assert!(said.code == 2 && said.stderr.contains("permission_profile.network"), "{said:?}");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn plain_processes_refuse_by_name_what_containers_have() {
     let host = Host::new();
     for (option, value, field) in [("--user", "1000", "user"), ("--pull", "always", "pull")] {
         let said = host.wharf(&["run", option, value, &demo_server()]);
-        assert!(said.code == 6 && said.stderr.contains(field), "{said:?}");
+        assert!(said.code == 2 && said.stderr.contains(field), "{said:?}");
     }
 }
 

@@ -162,7 +162,7 @@ fn a_runtime_without_an_option_refuses_it_by_name_and_says_which_can() {
         } else {
             said
         };
-        assert!(said.code == 6 && said.stderr.contains(case[0]), "{case:?}: {said:?}");
+        assert!(said.code == 2 && said.stderr.contains(case[0]), "{case:?}: {said:?}");
     }
 }
 

@@ -57,6 +57,26 @@ fn a_server_is_created_called_stopped_started_and_removed() {
 }
 
 #[test]
+fn what_a_request_asks_for_in_vain_is_the_requests_fault_and_it_is_told_what_to_do() {
+    let host = Host::new();
+    let served = Served::start(&host);
+    for (asked, told) in [
+        (json!({ "secrets": [{ "name": "nobodys", "target": "X" }] }), "'nobodys' cannot be read"),
+        (json!({ "host": "192.0.2.1", "auth": "bearer" }), "does not have that address"),
+        (json!({ "user": "1000" }), "has no 'user'"),
+        (json!({ "labels": { "": "x" } }), "a label has a key"),
+    ] {
+        let mut body = json!({ "name": "demo", "server": demo_server(), "runtime": "process" });
+        body.as_object_mut().unwrap().extend(asked.as_object().unwrap().clone());
+        let error = problem(&served.post("/workloads", &body), 400);
+        assert_eq!((&error["kind"], &error["exit_code"]), (&json!("usage"), &json!(2)), "{error}");
+        assert!(error["detail"].as_str().unwrap().contains(told), "{error}");
+    }
+    assert!(host.list().is_empty());
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
 fn an_error_of_the_api_is_a_problem_document_with_kind_and_advice() {
     let host = Host::new();
     let served = Served::start(&host);
