@@ -3,21 +3,23 @@ use crate::api::answers::workload_name;
 use crate::api::body::{Asked, Part};
 use crate::api::problem::Problem;
 use crate::api::state::Api;
-use crate::commands;
+use crate::commands::{self, AfterLog, LogReader};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::io::ReaderStream;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use wharf_model::{Error, ErrorKind};
+use wharf_model::{Error, ErrorKind, WorkloadName};
 use wharf_sdk::LogOptions;
 
 /// As many lines as ToolHive shows where nothing is said.
@@ -37,7 +39,7 @@ pub(crate) struct LogQuery {
     /// Those since then, in RFC 3339.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
-    /// Go on with what is written from now on.
+    /// Go on with what is written from now on, also after restarts, until nobody is left who would bring the workload back.
     follow: Option<bool>,
     /// With the time before each line.
     timestamps: Option<bool>,
@@ -79,9 +81,47 @@ async fn logs(
         since_ms,
         timestamps: query.timestamps.unwrap_or(false),
     };
-    let reader = commands::logs(&api.context()?, &workload_name(&name)?, options).await?;
-    let lines = ReaderStream::new(reader).take_until(api.ending.clone().cancelled_owned());
-    Ok(text(Body::from_stream(lines)))
+    let name = workload_name(&name)?;
+    let reader = commands::logs(&api.context()?, &name, options).await?;
+    let ending = api.ending.clone().cancelled_owned();
+    if !options.follow {
+        return Ok(text(Body::from_stream(ReaderStream::new(reader).take_until(ending))));
+    }
+    Ok(text(Body::from_stream(followed(api, name, reader, options.timestamps).take_until(ending))))
+}
+
+/// What a workload writes from now on, also after restarts: until nobody is left who would bring it back. An error breaks the
+/// answer off, so that its end is not taken for that of the log.
+fn followed(
+    api: Arc<Api>,
+    name: WorkloadName,
+    reader: LogReader,
+    timestamps: bool,
+) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::unfold(Some(ReaderStream::new(reader)), move |log| {
+        let (api, name) = (api.clone(), name.clone());
+        async move {
+            let mut log = log?;
+            loop {
+                if let Some(piece) = log.next().await {
+                    let goes_on = piece.is_ok();
+                    return Some((piece, goes_on.then_some(log)));
+                }
+                match after(&api, &name, timestamps).await {
+                    Ok(AfterLog::More(reader)) => log = ReaderStream::new(reader),
+                    Ok(AfterLog::Over(why)) => {
+                        tracing::debug!(%name, why, "a log that was followed ends");
+                        return None;
+                    }
+                    Err(error) => return Some((Err(io::Error::other(error)), None)),
+                }
+            }
+        }
+    })
+}
+
+async fn after(api: &Api, name: &WorkloadName, timestamps: bool) -> Result<AfterLog, Error> {
+    commands::follow_on(&api.context()?, name, Timestamp::now(), timestamps).await
 }
 
 /// The log of its supervisor and proxy

@@ -125,16 +125,21 @@ pub async fn follow_on(
             }
             // The user who has paused it may let it go on.
             EffectiveState::Paused => pause = (pause * 2).min(PAUSED_PAUSE_MAX),
-            // Its supervisor brings it back.
-            _ if LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)? => {
-                pause = BACK_PAUSE;
-            }
+            _ if may_come_back(context, name)? => pause = BACK_PAUSE,
             state => {
                 let why = if row.status_context.is_empty() { "it has ended" } else { &row.status_context };
                 return Ok(AfterLog::Over(format!("{why} ({})", state.as_str())));
             }
         }
     }
+}
+
+/// Whether a supervisor is there, which brings it back, or a command is at work on it: a restart has none for a moment, between
+/// the one that it ends and the one that it starts.
+fn may_come_back(context: &Context, name: &WorkloadName) -> Result<bool> {
+    let probe = LifeProbe::open(context.store().state())?;
+    // In this order: a start takes the second before it lets go of the first.
+    Ok(probe.is_held(name, LockKind::Operation)? || probe.is_held(name, LockKind::Life)?)
 }
 
 /// The file of the supervisor's log. Needs no owner.

@@ -5,6 +5,7 @@ mod created;
 mod editing;
 mod events;
 mod gate;
+mod logs;
 mod main_job;
 mod metrics;
 mod operations;
