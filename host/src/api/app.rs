@@ -1,4 +1,5 @@
 //! The router: all groups of routes behind the gate, and the document that describes them.
+use crate::api::events::tell_data;
 use crate::api::gate::{Way, pass};
 use crate::api::http_thread::by_workers;
 use crate::api::measure::measure;
@@ -47,6 +48,7 @@ pub(crate) fn document() -> Value {
         schemas.extend(shared());
     }
     make_plain(&mut document);
+    tell_data(&mut document);
     document["components"]["securitySchemes"] = json!({ "token": { "type": "http", "scheme": "bearer" } });
     // The Unix socket asks for none.
     document["security"] = json!([{ "token": [] }, {}]);

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 use wharf_model::{Error, ErrorKind, Result, random_hex};
 
 /// So many events can be resumed from.
@@ -21,7 +22,7 @@ const LINGER: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(2);
 
 /// A change of a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Happened {
     /// It is there.
@@ -33,6 +34,9 @@ pub(crate) enum Happened {
 }
 
 impl Happened {
+    /// All kinds, for the document.
+    pub(crate) const ALL: [Self; 3] = [Self::Created, Self::Changed, Self::Removed];
+
     /// The name of the event.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

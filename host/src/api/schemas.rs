@@ -86,6 +86,11 @@ impl Refer {
         to("Error")
     }
 
+    /// A row of the list.
+    pub(crate) fn workload() -> RefOr<Schema> {
+        to("WorkloadView")
+    }
+
     /// Rows of the list.
     pub(crate) fn workloads() -> RefOr<Schema> {
         RefOr::T(ArrayBuilder::new().items(to("WorkloadView")).build().into())
