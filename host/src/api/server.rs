@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_proxy::{Access, Limits, Listener};
+use wharf_records::StateDir;
 
 /// How long operations may go on after the end was asked for.
 const OPERATIONS_DRAIN: Duration = Duration::from_secs(10);
@@ -65,11 +66,7 @@ impl Serving {
     /// Another process serves these records, a place cannot be had, or the port is not of loopback.
     pub async fn bind(host: Arc<Host>, options: &ServeOptions) -> Result<Self> {
         let state = host.context()?.config().state();
-        let unmade = |error: &(dyn std::error::Error + 'static)| {
-            Error::caused(ErrorKind::Failed, "the folder of the API cannot be made", error).hint(NEEDS_A_DISK)
-        };
-        let folder = state.make_api().map_err(|error| unmade(&error))?;
-        let lock = ServeLock::take(&folder)?;
+        let (folder, lock) = locked(&state)?;
         let port = match options.port {
             None => None,
             Some(address) if !address.ip().is_loopback() => {
@@ -161,6 +158,20 @@ impl Serving {
         }
         api.operations.shut_down(OPERATIONS_DRAIN).await;
         served
+    }
+}
+
+/// The folder of the API, which only this process writes to from now on.
+fn locked(state: &StateDir) -> Result<(PathBuf, ServeLock)> {
+    match state.make_api() {
+        Ok(folder) => ServeLock::take(&folder).map(|lock| (folder, lock)),
+        Err(error) if error.source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            Ok((state.api(), ServeLock::of_nothing()))
+        }
+        Err(error) => {
+            let doing = "the folder of the API cannot be made";
+            Err(Error::caused(ErrorKind::Failed, doing, &error).hint(NEEDS_A_DISK))
+        }
     }
 }
 

@@ -11,6 +11,10 @@ use wharf_records::StateDir;
 pub(crate) const NEEDS_A_DISK: &str = "what serves keeps its lock, its socket and its operations in the state directory; where that \
      cannot be written, the commands that only read work all the same";
 
+/// The way out for the socket alone: what only reads is served from a read-only disk, too.
+const ELSEWHERE: &str =
+    "choose a path for it in a folder that is there and can be written; what only reads is served from there";
+
 /// The longest path that is an address: `sun_path` of unix(7), with the zero at its end.
 const MAX_PATH_BYTES: usize = 107;
 
@@ -20,11 +24,19 @@ pub fn default_socket(state: &StateDir) -> PathBuf {
 }
 
 /// The right to serve a state directory, held as long as this lives. Its file is never unlinked.
+///
+/// On a read-only disk nobody can make the file. Then there may be none: who can write nothing is in nobody's way, and no
+/// change can be recorded, so none is made.
 pub(crate) struct ServeLock {
-    _file: File,
+    _file: Option<File>,
 }
 
 impl ServeLock {
+    /// Of a folder that is not there and cannot be made, since its disk is read-only.
+    pub(crate) const fn of_nothing() -> Self {
+        Self { _file: None }
+    }
+
     /// Takes it, or fails if another process has it.
     pub(crate) fn take(folder: &Path) -> Result<Self> {
         let path = folder.join("lock");
@@ -34,9 +46,17 @@ impl ServeLock {
         };
         let open =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = open.map_err(|error| failed(&error))?;
+        let file = match open {
+            // It is locked all the same: the disk may be read-only for this process alone.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => match File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::of_nothing()),
+                opened => opened,
+            },
+            opened => opened,
+        };
+        let file = file.map_err(|error| failed(&error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { _file: Some(file) }),
             Err(TryLockError::WouldBlock) => {
                 let message = "another process serves these records already";
                 Err(Error::new(ErrorKind::Conflict, message).hint(format!("its lock is {}", path.display())))
@@ -66,7 +86,11 @@ impl SocketPlace {
         }
         let failed = |error: &io::Error| {
             let doing = format!("nobody can be served on the Unix socket {}", path.display());
-            Error::caused(ErrorKind::Failed, doing, error)
+            let failed = Error::caused(ErrorKind::Failed, doing, error);
+            match error.kind() {
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotFound => failed.hint(ELSEWHERE),
+                _ => failed,
+            }
         };
         let found = std::fs::symlink_metadata(path);
         if found.is_ok_and(|found| !found.file_type().is_socket()) {

@@ -2,6 +2,9 @@
 use super::tools::{Mounted, contents, fill, limited, remove_filler, status};
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use wharf_tests::client::http_through;
 use wharf_tests::host::{Host, Said, demo_server, eventually, runs};
 
 #[test]
@@ -69,6 +72,59 @@ fn r05_a_read_only_state_directory_can_be_read_and_is_not_changed() {
     host.ok(&["stop", "demo"]);
     host.ok(&["rm", "demo"]);
     host.assert_nothing_runs();
+}
+
+#[test]
+fn r05_a_read_only_state_directory_is_served_to_who_reads() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let state = host.path("state");
+    let source = state.display().to_string();
+    let Some(mounted) = Mounted::new(&state, &[&["--bind", &source], &["-o", "remount,ro,bind"]]) else {
+        return;
+    };
+    let refused = host.wharf(&["serve", "--no-reconcile"]);
+    assert!(refused.code == 1 && refused.stderr.contains("choose a path for it"), "{refused:?}");
+    let socket = host.path("elsewhere.sock");
+    let place = socket.display().to_string();
+    let mut serving = host
+        .command(&["serve", "--no-reconcile", "--socket", &place])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(serving.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ask =
+        |method: &str, path: &str| http_through(&socket, method, &format!("/api/v1beta{path}"), &[], "");
+    let paths = [
+        "/workloads?all=true",
+        "/workloads/demo",
+        "/workloads/demo/status",
+        "/workloads/demo/url",
+        "/workloads/demo/export",
+        "/workloads/demo/logs",
+        "/workloads/demo/proxy-logs",
+        "/operations",
+        "/groups",
+        "/groups/default",
+        "/runtimes",
+        "/runtimes/process",
+        "/version",
+    ];
+    let read: Vec<_> = paths.iter().map(|path| (path, ask("GET", path))).collect();
+    let stop = ask("POST", "/workloads/demo/stop?wait=true");
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+    for (path, answer) in read {
+        assert!(answer.as_ref().is_ok_and(|answer| answer.status == 200), "{path}: {answer:?}");
+    }
+    let stop = stop.unwrap();
+    assert!(stop.status == 500 && stop.body.contains("Read-only file system"), "{stop:?}");
+    assert_eq!(line.trim(), format!("unix:{place}"));
+    drop(mounted);
+    assert_eq!(status(&host, "demo"), "running");
+    host.ok(&["rm", "demo"]);
 }
 
 #[test]
