@@ -1,9 +1,8 @@
 //! The official conformance suite, on a server by itself and on the same server behind the proxy.
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
     process::Command,
 };
 use wharf_tests::host::{Host, has_tool};
@@ -33,8 +32,6 @@ fn the_official_suite_sees_no_difference_behind_the_proxy() {
     }
     let direct = DirectServer::start();
     let (shared, reverse, per_session) = (Host::new(), Host::new(), Host::new());
-    // Sessions are left by the suite, and go for others.
-    per_session.configure(&json!({ "proxy": { "session_servers": 4 } }));
     let per_session_url = run_server(&per_session, &["--instances", "per-session"], &[]);
     let shared_url = run_server(&shared, &[], &[]);
     let reverse_url = run_server(&reverse, &["--transport", "streamable-http"], &["--http"]);
@@ -123,7 +120,32 @@ fn count(results: &Results, status: &str) -> usize {
 }
 
 /// The suite's results on a server.
+///
+/// Situation: some checks wait for an answer for 5 s by their own clock, and other tests start forty servers at once beside this
+/// one. Conclusion: a scenario that ran out of its time is tried again by itself, where a server that does not answer at all
+/// fails again.
 fn run(program: &str, options: &[&str], url: &str) -> Results {
+    let mut results = Results::new();
+    for (scenario, mut checks) in scenarios(program, options, url) {
+        for _ in 0..2 {
+            if !checks.iter().any(ran_out_of_time) {
+                break;
+            }
+            checks = scenarios(program, &["--scenario", &scenario], url).remove(&scenario).unwrap();
+        }
+        for check in checks {
+            let told = |field: &str| check[field].as_str().unwrap_or_default().to_owned();
+            if told("status") == "FAILURE" {
+                println!("{program} on {url}, {scenario}: {check}");
+            }
+            *results.entry((scenario.clone(), told("id"), told("status"))).or_default() += 1;
+        }
+    }
+    results
+}
+
+/// The checks of each scenario.
+fn scenarios(program: &str, options: &[&str], url: &str) -> BTreeMap<String, Vec<Value>> {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(program)
         .args(["server", "--url", url])
@@ -134,18 +156,18 @@ fn run(program: &str, options: &[&str], url: &str) -> Results {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.code().is_some(), "{program}: {said}");
-    let mut results = Results::new();
+    let mut scenarios: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for scenario in fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
         let name = scenario.file_name().into_string().unwrap();
         let (name, _) = name.split_once("-20").expect("a name and a date");
-        for check in checks(&scenario.path().join("checks.json")) {
-            let told = |field: &str| check[field].as_str().unwrap_or_default().to_owned();
-            *results.entry((name.to_owned(), told("id"), told("status"))).or_default() += 1;
-        }
+        let checks: Vec<Value> =
+            serde_json::from_slice(&fs::read(scenario.path().join("checks.json")).unwrap()).unwrap();
+        scenarios.entry(name.to_owned()).or_default().extend(checks);
     }
-    results
+    scenarios
 }
 
-fn checks(file: &Path) -> Vec<Value> {
-    serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
+/// True if a check failed since the suite's own time for an answer was over.
+fn ran_out_of_time(check: &Value) -> bool {
+    check["status"] == "FAILURE" && check["errorMessage"].to_string().contains("aborted due to timeout")
 }
