@@ -5,8 +5,9 @@ use crate::client::messages::Answer;
 use crate::client::protocol::SupervisorRequest;
 use crate::client_socket::ClientSocket;
 use crate::deployment::{Deployment, NotDeployed};
+use crate::deployment_work::on_deployment;
 use crate::ending::{EndWatch, is_disowned};
-use crate::machine::{At, Cause, Clearing, Effect, Ending, Event, Left, Made, Reply, State, Work, Workload};
+use crate::machine::{At, Cause, Clearing, Effect, Event, Left, Made, Reply, State, Work, Workload};
 use crate::outside::{CLIENTS_GRACE, ClientGone, Control, Outside, Watched};
 use crate::preparing::{Listening, bind_port, connect};
 use crate::recording::record_failure;
@@ -379,51 +380,4 @@ fn stays(error: Error, name: String) -> Error {
         .hint("it stays on record, and is started when it is reconciled once its engine is back")
         .advise(Advice::Start { name: name.clone() })
         .advise(Advice::Remove { name })
-}
-
-/// One question to the owner, or one change of the records.
-async fn on_deployment(deployment: &mut Deployment, work: Work, state: &State) -> Result<Event> {
-    match work {
-        Work::RecordSupervisor => deployment.record_supervisor().await?,
-        Work::LookForEarlier => return deployment.look_for_earlier().await.map(Event::Found),
-        Work::AwaitResumed => deployment.await_resumed().await?,
-        Work::PutEarlierAside => {
-            let earlier = deployment.earlier.clone();
-            deployment.put_aside(earlier.as_ref()).await?;
-        }
-        Work::PutAside => {
-            let handle = deployment.handle.clone();
-            deployment.put_aside(handle.as_ref()).await?;
-        }
-        Work::ProveMade => deployment.prove_made().await?,
-        Work::RecordHandle => deployment.record_handle(state.restarting).await?,
-        Work::Start => deployment.start().await?,
-        Work::AskExit => {
-            let succeeded = deployment.exit().await.is_some_and(|exit| exit.code == Some(0));
-            if succeeded {
-                tracing::info!("its input was over before it was started, and it is started once more");
-            }
-            return Ok(Event::Exited(Ending {
-                succeeded,
-                was_away: false,
-                restarts: false,
-                ran_for: Duration::ZERO,
-            }));
-        }
-        Work::RecordReady => deployment.record_ready().await?,
-        Work::StopKept => deployment.stop_kept().await?,
-        Work::Remove => {
-            let is_start = state.at == At::Clearing(Clearing::GiveUp);
-            return deployment.remove_given_up(is_start).await.map(|any| Event::Removed { any });
-        }
-        Work::ProveEnded => deployment.prove_put_aside().await?,
-        Work::ProveGone => deployment.prove_gone().await?,
-        Work::ProveOwner => deployment.prove_owner().await?,
-        Work::CheckWanted => return Ok(Event::Wanted(!deployment.is_unwanted())),
-        other => {
-            let message = format!("{other:?} is done elsewhere");
-            return Err(Error::new(ErrorKind::Failed, message));
-        }
-    }
-    Ok(Event::Done)
 }

@@ -16,6 +16,7 @@ mod client_socket;
 mod config;
 mod counts;
 mod deployment;
+mod deployment_work;
 mod dial;
 mod effects;
 mod ending;
