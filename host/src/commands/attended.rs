@@ -7,8 +7,9 @@
 use crate::commands::context::Context;
 use crate::commands::create::{Created, create_until, go_on_unless};
 use crate::commands::ends::{Ends, deaf};
+use crate::commands::hand_over::{Wait, not_started, spawn_supervisor};
 use crate::commands::request::{RunRequest, Started};
-use crate::commands::start::{Wait, not_started, ready, spawn_supervisor};
+use crate::commands::start::ready;
 use rustix::{
     io::Errno,
     process::{Signal, WaitOptions, WaitStatus, kill_process, wait},

@@ -6,11 +6,12 @@ use crate::commands::described::{
 };
 use crate::commands::ends::Ends;
 use crate::commands::group::check_group;
+use crate::commands::hand_over::{Wait, spawn_supervisor};
 use crate::commands::locking::lock_operation;
 use crate::commands::lookup::is_gone;
 use crate::commands::nesting::refuse_nesting;
 use crate::commands::request::{RunRequest, Started};
-use crate::commands::start::{Wait, await_ready, spawn_supervisor, started};
+use crate::commands::start::{await_ready, started};
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
 use wharf_model::{Event, Owner, RunConfig, StatusRecord, WorkloadName};

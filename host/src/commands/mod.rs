@@ -21,6 +21,7 @@ mod ends;
 mod fetch;
 mod forget;
 mod group;
+mod hand_over;
 pub mod import;
 mod keep_edit;
 mod leaving;

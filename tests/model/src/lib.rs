@@ -19,7 +19,7 @@
 //! |---|---|
 //! | [`state::Config`], [`state::Record`] | `host/model/src/{run_config,status_record}.rs`; the table of phases is the host's own |
 //! | [`state::Lock`], `steps/place.rs` | `host/records/src/file/{locks,byte_lock,store}.rs`: copies of a description, handing on, compare-and-set |
-//! | `steps/command.rs` | `host/src/commands/{create,start,stop,remove}.rs`, step for step |
+//! | `steps/command.rs` | `host/src/commands/{create,start,hand_over,stop,remove}.rs`, step for step |
 //! | `steps/performing.rs` | `host/supervisor/src/{effects,deployment_work,deployment,recording,stopping}.rs`: one call, one listing or one record each |
 //! | `steps/reader.rs` | `host/src/commands/list.rs`, `host/runtimes/src/observe.rs`, `host/model/src/effective_state.rs` |
 //! | `reconcile` | the contract's R06: the reader's verdict, then the command that brings the desired state about |

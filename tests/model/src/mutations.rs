@@ -38,7 +38,7 @@ pub enum Mutation {
     /// A deploy that exceeds its deadline counts as one that made nothing (`host/supervisor/src/machine`).
     DeadlineIsFailure,
     /// `run` clears up after its supervisor from values in memory, and makes a record for a RunConfig that the supervisor
-    /// has removed already (`host/src/commands/start.rs`, `host/src/commands/remove.rs`).
+    /// has removed already (`host/src/commands/hand_over.rs`, `host/src/commands/remove.rs`).
     UndoTrustsItsMemory,
     /// The owner's instance is proven before the call alone: another engine that answers the call has nothing of ours,
     /// says that all is well, and is believed (`host/src/commands/{stop,remove}.rs`, `host/supervisor/src/machine`).
