@@ -32,6 +32,7 @@ mod identity;
 mod image;
 mod image_id;
 mod introduction;
+mod known_engine;
 mod labels;
 mod limits;
 mod log_end;
