@@ -29,6 +29,7 @@ mod in_process;
 mod libraries;
 mod manifest;
 mod observe;
+mod observed;
 mod options;
 mod overdue;
 mod owner;
@@ -58,7 +59,8 @@ pub use in_process::last_words::{WasUnderWay, keep_last_words_in, read_last_word
 pub use in_process::memory::give_back_memory;
 pub use in_process::probe_process::{PROBE_ARGUMENT, run_probe};
 pub use libraries::Libraries;
-pub use observe::{ForeignResource, Observed, may_have_foreign, observe, observe_all, observe_foreign};
+pub use observe::{may_have_foreign, observe, observe_all, observe_foreign};
+pub use observed::{ForeignResource, Observed};
 pub use options::{ConnectOptions, EventListener};
 pub use owner::{
     ask_owner, connect_owner, look, look_briefly, look_cleared_up, prove_ended, prove_gone, prove_owner,

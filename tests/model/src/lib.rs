@@ -21,7 +21,7 @@
 //! | [`state::Lock`], `steps/place.rs` | `host/records/src/file/{locks,byte_lock,store}.rs`: copies of a description, handing on, compare-and-set |
 //! | `steps/command.rs` | `host/src/commands/{create,start,hand_over,stop,remove}.rs`, step for step |
 //! | `steps/performing.rs` | `host/supervisor/src/{effects,deployment_work,deployment,recording,stopping}.rs`: one call, one listing or one record each |
-//! | `steps/reader.rs` | `host/src/commands/list.rs`, `host/runtimes/src/observe.rs`, `host/model/src/effective_state.rs` |
+//! | `steps/reader.rs` | `host/src/commands/list.rs`, `host/runtimes/src/{observe,observed}.rs`, `host/model/src/effective_state.rs` |
 //! | `reconcile` | the contract's R06: the reader's verdict, then the command that brings the desired state about |
 //! | `steps/environment.rs` | `kill -9` between any two steps, exits, engines that go, are replaced and come back |
 //!

@@ -127,7 +127,7 @@ fn ask(state: &State, runtime: usize, rules: &Rules) -> Option<Answer> {
     Some(Answer::Complete { recorded, has, running, twice })
 }
 
-/// The word of the owner, and of nobody else, about a row; `host/runtimes/src/observe.rs`.
+/// The word of the owner, and of nobody else, about a row; `host/runtimes/src/observed.rs`.
 fn evidence(row: &Row, reading: &Reading, name: usize, rules: &Rules) -> Evidence {
     let any_runtime = rules.has(Mutation::NoOwnerCheck);
     let Some(config) = row.config else { return Evidence::Missing };

@@ -1,5 +1,5 @@
 //! The effects of the operations: on real records and locks, on a simulated engine, and on the expectations of both.
-use crate::observe::Observed;
+use crate::observed::Observed;
 use crate::tests::any;
 use crate::tests::simulated_host::*;
 use std::{fs, path::PathBuf};
