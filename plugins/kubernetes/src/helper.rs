@@ -1,11 +1,10 @@
 //! Credentials that a program hands out, which a kubeconfig names (`exec`).
 //!
-//! Situation: the client library can run such a program, but on the thread that asks, for as long as it takes, and it reads
-//! whatever the program prints. A program that hangs, or prints for ever, would take a supervisor with it. Conclusion: the
-//! program is run here, with a deadline and a bound on what is read, and killed when either is passed.
+//! The program is run when a connection is made, and before a request once its token runs out: once for all requests that wait.
 //!
-//! It is run when a connection is made, and before a request once its token runs out: once for all requests that wait.
+//! Called by [`crate::cluster`]. How the program is run, and what it may do, is for [`crate::credential_program`].
 use crate::{
+    credential_program::{Credentials, named, run},
     renewal::{REMEMBERED, Renewal},
     text::shown,
 };
@@ -16,19 +15,10 @@ use hyper::{
 use k8s_openapi::{ByteString, jiff::Timestamp};
 use kube::{
     client::Body,
-    config::{AuthInfo, ExecConfig, ExecInteractiveMode},
+    config::{AuthInfo, ExecConfig},
 };
-use serde::Deserialize;
-use std::{process::Stdio, sync::Arc, time::Duration};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    process::Command,
-};
+use std::{sync::Arc, time::Duration};
 
-/// How long the program may take. Some take seconds to load, and many may be run at once.
-const WITHIN: Duration = Duration::from_secs(30);
-/// How much it may print.
-const MOST_BYTES: u64 = 1024 * 1024;
 /// So many seconds before its end another token is asked for: a request takes time. Until its end it is used if there is no other.
 const EARLY_SECONDS: i64 = 60;
 /// So often the program is run in that time: it may hand out the same token until its end.
@@ -48,21 +38,6 @@ struct Held {
     ends: Option<Timestamp>,
     /// Whether the program has no better ones now: it has handed out the same token twice, or one whose time was over.
     is_best: bool,
-}
-
-/// The part of the program's output that has the credentials.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Credentials {
-    expiration_timestamp: Option<String>,
-    token: Option<String>,
-    client_certificate_data: Option<String>,
-    client_key_data: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Output {
-    status: Credentials,
 }
 
 impl Helper {
@@ -161,92 +136,20 @@ impl Held {
     }
 }
 
-impl Credentials {
-    /// When they end, if they do.
-    fn ends(&self) -> Result<Option<Timestamp>, String> {
-        let Some(text) = &self.expiration_timestamp else { return Ok(None) };
-        text.parse()
-            .map(Some)
-            .map_err(|_| format!("credentials that end at '{}' cannot be used: that is no time", shown(text)))
-    }
-}
-
 fn base64(pem: &str) -> String {
     let encoded = serde_json::to_value(ByteString(pem.as_bytes().to_vec()));
     encoded.ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn named(exec: &ExecConfig, what: &str) -> String {
-    format!("the program '{}' of the kubeconfig {what}", shown(exec.command.as_deref().unwrap_or_default()))
-}
-
-/// Runs the program to its end.
-async fn run(exec: &ExecConfig) -> Result<Credentials, String> {
-    match tokio::time::timeout(WITHIN, output(exec)).await {
-        Ok(output) => read(exec, &output?),
-        // The future was dropped, and with it the program was killed.
-        Err(_) => Err(named(exec, &format!("has not ended within {} s", WITHIN.as_secs()))),
-    }
-}
-
-fn read(exec: &ExecConfig, output: &[u8]) -> Result<Credentials, String> {
-    // Such programs print JSON or, as kubectl reads that too, YAML. No part of it is in the message: it has a secret.
-    let credentials = serde_saphyr::from_slice::<Output>(output)
-        .map_err(|_| named(exec, "prints no ExecCredential with a status"))?
-        .status;
-    let has_certificate =
-        credentials.client_certificate_data.is_some() && credentials.client_key_data.is_some();
-    if credentials.token.is_none() && !has_certificate {
-        return Err(named(exec, "hands out neither a token nor a certificate with its key"));
-    }
-    Ok(credentials)
-}
-
-/// Runs the program; returns its output if it succeeds.
-async fn output(exec: &ExecConfig) -> Result<Vec<u8>, String> {
-    let program = exec.command.as_deref().ok_or_else(|| named(exec, "is not named"))?;
-    let spec = serde_json::json!({ "interactive": false, "cluster": exec.cluster.as_ref().filter(|_| exec.provide_cluster_info) });
-    let asked = serde_json::json!({ "kind": "ExecCredential", "apiVersion": exec.api_version, "spec": spec });
-    let mut command = Command::new(program);
-    command.args(exec.args.iter().flatten());
-    for variable in exec.env.iter().flatten() {
-        if let (Some(name), Some(value)) = (variable.get("name"), variable.get("value")) {
-            command.env(name, value);
-        }
-    }
-    command.env("KUBERNETES_EXEC_INFO", asked.to_string());
-    // The program cannot ask its user anything here, but its messages reach them, unless the kubeconfig says that it has none.
-    let speaks = exec.interactive_mode != Some(ExecInteractiveMode::Never);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    command.stderr(if speaks { Stdio::inherit() } else { Stdio::null() });
-    let mut child = command.spawn().map_err(|error| named(exec, &format!("cannot be run: {error}")))?;
-    let stdout = child.stdout.take().ok_or_else(|| named(exec, "has no output"))?;
-    let printed = bounded(exec, stdout).await?;
-    let status =
-        child.wait().await.map_err(|error| named(exec, &format!("cannot be waited for: {error}")))?;
-    if status.success() { Ok(printed) } else { Err(named(exec, &format!("failed: {status}"))) }
-}
-
-async fn bounded(exec: &ExecConfig, stdout: impl AsyncRead + Unpin) -> Result<Vec<u8>, String> {
-    let mut printed = Vec::new();
-    let read = stdout.take(MOST_BYTES + 1).read_to_end(&mut printed).await;
-    read.map_err(|error| named(exec, &format!("cannot be read: {error}")))?;
-    if printed.len() as u64 > MOST_BYTES {
-        return Err(named(exec, &format!("prints more than {MOST_BYTES} bytes")));
-    }
-    Ok(printed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential_program::tests::program;
     use serde_json::{Value, json};
 
     /// An access whose program is this script.
     fn access(script: &str) -> AuthInfo {
-        let exec = json!({ "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script],
-            "interactiveMode": "Never" });
-        serde_json::from_value(json!({ "exec": exec })).unwrap()
+        AuthInfo { exec: Some(program(script)), ..AuthInfo::default() }
     }
 
     fn printing(status: &Value) -> AuthInfo {
@@ -260,25 +163,6 @@ mod tests {
     async fn authorization(helper: &Helper) -> String {
         let signed = helper.clone().sign(Request::new(Body::empty())).await.unwrap();
         signed.headers()[AUTHORIZATION].to_str().unwrap().to_owned()
-    }
-
-    #[tokio::test]
-    async fn a_program_that_prints_for_ever_is_ended() {
-        let why = refused(access("exec yes")).await;
-        assert!(why.contains("'sh'") && why.contains("prints more than 1048576 bytes"), "{why}");
-    }
-
-    #[tokio::test]
-    async fn a_program_that_fails_or_hands_out_nothing_is_told_without_its_words() {
-        for (script, part) in [
-            ("echo s3cret; exit 3", "failed: exit status: 3"),
-            ("echo '{\"status\": {}}'", "neither a token nor a certificate"),
-            ("echo s3cret", "prints no ExecCredential"),
-            ("echo '{\"status\": {\"token\": \"s3cret\", \"expirationTimestamp\": \"soon\"}}'", "'soon'"),
-        ] {
-            let why = refused(access(script)).await;
-            assert!(why.contains(part) && !why.contains("s3cret"), "{script}: {why}");
-        }
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ mod attach;
 mod begun;
 mod cluster;
 mod connection;
+mod credential_program;
 mod deploy;
 mod dial;
 mod digest;
