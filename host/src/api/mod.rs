@@ -40,6 +40,7 @@ mod measure;
 mod metrics;
 mod once;
 mod operation;
+mod operation_end;
 mod operation_files;
 mod operation_routes;
 mod operation_table;

@@ -4,10 +4,11 @@
 //! gone; the file of one is there before it begins. So a disk that is slow holds up the operations that write to it, and
 //! nobody who asks about them: no file is touched while the table is locked, or by a thread that serves requests. Bounded in
 //! number and age. It must not know what a change does.
-use crate::api::audit::{Audit, Entry, Who};
+use crate::api::audit::{Audit, Who};
 use crate::api::change::Change;
 use crate::api::metrics::Metrics;
 use crate::api::operation::{Operation, OperationState, Step};
+use crate::api::operation_end::{finish, interrupt, note};
 use crate::api::operation_files::{OperationFiles, Repeat, Stored};
 use crate::api::operation_table::{
     Beginning, Begun, Known, Table, oldest, refuse_too_many, repeated, too_many_or_too_old,
@@ -200,28 +201,7 @@ impl Operations {
     }
 
     fn end(&self, id: &str, result: Result<Performed>, was_cancelled: bool) {
-        let ended = |operation: &mut Operation| {
-            operation.progress = None;
-            operation.finished_at = Some(Timestamp::now());
-            match result {
-                Ok(Performed { workloads, outcome, failed }) => {
-                    operation.state = match &failed {
-                        None => OperationState::Done,
-                        Some(_) if was_cancelled => OperationState::Cancelled,
-                        Some(_) => OperationState::Failed,
-                    };
-                    operation.workloads = workloads;
-                    operation.outcome = Some(outcome);
-                    operation.error = failed;
-                }
-                Err(error) => {
-                    operation.state =
-                        if was_cancelled { OperationState::Cancelled } else { OperationState::Failed };
-                    operation.error = Some(error);
-                }
-            }
-        };
-        self.record_end(id, ended);
+        self.record_end(id, |operation| finish(operation, result, was_cancelled));
         self.tidy();
     }
 
@@ -364,29 +344,6 @@ fn repeat_of(key: &IdempotencyKey, asked: &impl Serialize) -> Result<Repeat> {
     let request = serde_json::to_vec(asked)
         .map_err(|error| Error::caused(ErrorKind::Failed, "the request cannot be remembered", &error))?;
     Ok(Repeat { key: digest(key.0.as_bytes()), request: digest(&request) })
-}
-
-fn interrupt(operation: &mut Operation) {
-    operation.state = OperationState::Interrupted;
-    operation.progress = None;
-    operation.finished_at = Some(Timestamp::now());
-    let message = "what serves this API ended before the operation; its outcome is not known";
-    operation.error =
-        Some(Error::new(ErrorKind::Deadline, message).advise(wharf_model::Advice::ListWorkloads));
-}
-
-fn note(audit: &Audit, stored: &Stored) {
-    let operation = &stored.operation;
-    audit.note(&Entry {
-        at: operation.finished_at.unwrap_or_else(Timestamp::now),
-        who: &stored.who,
-        kind: operation.kind,
-        workloads: &operation.workloads,
-        operation: &operation.id,
-        outcome: operation.state,
-        error: operation.error.as_ref().map(|error| error.kind),
-        server: stored.server.as_deref(),
-    });
 }
 
 /// The progress of an operation, for who asks for it meanwhile.
