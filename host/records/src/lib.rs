@@ -20,8 +20,9 @@ mod lock_error;
 
 pub use effect::{Effect, EffectError};
 pub use error::{Corruption, ReadError, StoreError};
-pub use file::atomic::{Durability, Folder};
+pub use file::atomic::Durability;
 pub use file::document::{Kept, RECORD_BYTES_MAX};
+pub use file::folder::Folder;
 pub use file::inotify::Watch;
 pub use file::listing::Listing;
 pub use file::locks::{LifeLock, LifeProbe, OperationLock, RecordLock};

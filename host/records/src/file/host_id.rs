@@ -5,7 +5,7 @@
 //! would become foreign: their owners would answer that they are gone (R04, R09).
 use crate::error::{Corruption, ReadError, StoreError};
 use crate::file::atomic;
-use crate::file::atomic::Folder;
+use crate::file::folder::Folder;
 use crate::file::locks::RecordLock;
 use crate::file::state_dir::StateDir;
 use crate::file::store::Store;

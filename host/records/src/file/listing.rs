@@ -1,8 +1,8 @@
 //! Reads all records of one kind, with several threads, for [`crate::Store`]. It takes no lock and changes nothing (R05): a
 //! record that is removed meanwhile is not part of the listing; a corrupt one is in it, with its error.
 use crate::error::ReadError;
-use crate::file::atomic::Folder;
 use crate::file::document::{Document, RECORD_BYTES_MAX, decode_to_show};
+use crate::file::folder::Folder;
 use crate::file::shelf::Shelf;
 use std::ffi::{OsStr, OsString};
 use std::panic::resume_unwind;

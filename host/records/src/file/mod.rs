@@ -3,6 +3,7 @@ pub(crate) mod atomic;
 pub(crate) mod byte_lock;
 pub(crate) mod document;
 pub(crate) mod file_stamp;
+pub(crate) mod folder;
 pub(crate) mod host_id;
 pub(crate) mod inotify;
 pub(crate) mod listing;

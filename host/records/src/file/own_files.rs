@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use crate::effect::{Effect, EffectError};
 use crate::error::ReadError;
-use crate::file::atomic::{Durability, Folder, temporary_name};
+use crate::file::atomic::{Durability, temporary_name};
+use crate::file::folder::Folder;
 
 /// The files of a folder below the state directory.
 #[derive(Debug, Clone)]

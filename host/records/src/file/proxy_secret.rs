@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::effect::EffectError;
 use crate::error::{Corruption, ReadError, StoreError};
-use crate::file::atomic::Folder;
+use crate::file::folder::Folder;
 use crate::file::shelf::Shelf;
 use crate::file::state_dir::StateDir;
 use wharf_model::ProxyAuth;

@@ -4,8 +4,8 @@
 //! For what is only shown; who acts on a record reads the file. Nothing is ever taken from here without a look at the file:
 //! [`FileStamp`] says why that is enough.
 use crate::error::ReadError;
-use crate::file::atomic::{Folder, USUAL_BYTES};
 use crate::file::file_stamp::FileStamp;
+use crate::file::folder::{Folder, USUAL_BYTES};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -12,10 +12,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::error::{ReadError, StoreError};
-use crate::file::atomic::{Durability, Folder, temporary_name};
+use crate::file::atomic::{Durability, temporary_name};
 use crate::file::document::{
     Document, Kept, RECORD_BYTES_MAX, decode, encode, encode_with, refuse_too_large, rewrite,
 };
+use crate::file::folder::Folder;
 use crate::file::listing::file_name;
 use crate::file::locks::{OperationLock, RecordLock};
 use crate::file::proxy_secret;

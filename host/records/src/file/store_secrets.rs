@@ -1,6 +1,7 @@
 //! The store's operations on proxy secrets: each makes, renews or reads one under the record lock of its workload.
 use crate::error::{ReadError, StoreError};
-use crate::file::atomic::{Durability, Folder, temporary_name};
+use crate::file::atomic::{Durability, temporary_name};
+use crate::file::folder::Folder;
 use crate::file::locks::RecordLock;
 use crate::file::proxy_secret::{
     Content, FILE_BYTES_MAX, Next, ProxySecret, ProxySecrets, clear_the_name, file_name,

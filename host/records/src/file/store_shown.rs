@@ -1,8 +1,8 @@
 //! What is only shown of the records: the listings, and single records as a listing shows them. Reading takes no lock and
 //! changes nothing (R05); a process that lives long reads what has changed since it last did.
 use crate::error::ReadError;
-use crate::file::atomic::Folder;
 use crate::file::document::Document;
+use crate::file::folder::Folder;
 use crate::file::listing::{Listing, file_name, list, read_one};
 use crate::file::proxy_secret::ProxySecrets;
 use crate::file::shelf::Shelf;
