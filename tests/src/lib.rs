@@ -19,6 +19,7 @@ pub mod toolhive;
 
 mod contained;
 mod copies;
+mod host_files;
 mod library;
 mod machine;
 mod programs;
