@@ -17,6 +17,7 @@ mod exit;
 mod fixture;
 mod hostile;
 mod limits;
+mod list;
 mod listening;
 mod logs;
 mod material;

@@ -1,14 +1,15 @@
 //! All cases. A new group of cases is entered here.
 use super::case::Case;
 use super::{
-    attach, core, dial, exit, hostile, limits, logs, network, permissions, pin, ports, probe, recover,
+    attach, core, dial, exit, hostile, limits, list, logs, network, permissions, pin, ports, probe, recover,
     restarts,
 };
 
 /// All cases, by profile.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    let all: [&[Case]; 14] = [
+    let all: [&[Case]; 15] = [
         core::CASES,
+        list::CASES,
         hostile::CASES,
         exit::CASES,
         logs::CASES,
