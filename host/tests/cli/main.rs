@@ -12,6 +12,7 @@ mod conformance;
 mod directories;
 mod forget;
 mod harness;
+mod help;
 mod logs;
 mod pipes;
 mod places;
