@@ -312,13 +312,16 @@ pub(crate) mod tests {
         manifest(fields).statefulset("time-0af3", &Settings::default(), false)
     }
 
+    fn server(set: &Value) -> &Value {
+        &set["spec"]["template"]["spec"]["containers"][0]
+    }
+
     #[test]
     fn a_deployed_pod_is_restricted_and_has_no_replica_until_it_is_started() {
         let set = made(json!({}));
         assert_eq!(set["spec"]["replicas"], 0);
-        let pod = &set["spec"]["template"]["spec"];
-        assert_eq!(pod["automountServiceAccountToken"], false);
-        let server = &pod["containers"][0];
+        assert_eq!(set["spec"]["template"]["spec"]["automountServiceAccountToken"], false);
+        let server = server(&set);
         assert_eq!((&server["stdin"], &server["stdinOnce"]), (&json!(true), &json!(true)));
         let restricted = json!({
             "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] }, "readOnlyRootFilesystem": false,
@@ -341,7 +344,7 @@ pub(crate) mod tests {
         let secret = manifest.secret("time-0af3", &owner("time-0af3", "s-1")).unwrap();
         assert_eq!((&secret["data"], secret.get("stringData")), (&base64, None));
         assert_eq!(secret["metadata"]["ownerReferences"][0]["uid"], "s-1");
-        let env = &set["spec"]["template"]["spec"]["containers"][0]["env"];
+        let env = &server(&set)["env"];
         assert_eq!(
             env[0]["valueFrom"]["secretKeyRef"],
             json!({ "name": "time-0af3-env", "key": "variable.0" })
@@ -354,10 +357,7 @@ pub(crate) mod tests {
 
     #[test]
     fn users_are_numbers() {
-        let context = |user: &str| {
-            made(json!({ "user": user }))["spec"]["template"]["spec"]["containers"][0]["securityContext"]
-                .clone()
-        };
+        let context = |user: &str| server(&made(json!({ "user": user })))["securityContext"].clone();
         assert_eq!(
             (&context("1000:50")["runAsUser"], &context("1000:50")["runAsGroup"]),
             (&json!(1000), &json!(50))
@@ -366,10 +366,7 @@ pub(crate) mod tests {
         let refused = Manifest::of(&spec(json!({ "user": "app" })), &Settings::default()).unwrap_err();
         assert_eq!(refused.details.unwrap()["field"], "user");
         let demanded = manifest(json!({})).statefulset("n", &Settings::default(), true);
-        assert_eq!(
-            demanded["spec"]["template"]["spec"]["containers"][0]["securityContext"]["runAsNonRoot"],
-            true
-        );
+        assert_eq!(server(&demanded)["securityContext"]["runAsNonRoot"], true);
     }
 
     #[test]
@@ -395,7 +392,7 @@ pub(crate) mod tests {
         assert_eq!(service["spec"]["ports"][0]["targetPort"], 8080);
         let set = made(http);
         assert_eq!(set["metadata"]["annotations"][labels::TARGET_PORT], "8080");
-        assert_eq!(set["spec"]["template"]["spec"]["containers"][0]["stdin"], false);
+        assert_eq!(server(&set)["stdin"], false);
         assert!(manifest(json!({})).service("n", &owner("n", "s-1")).is_none());
     }
 }
