@@ -46,10 +46,7 @@ fn r05_a_read_only_state_directory_can_be_read_and_is_not_changed() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);
     let state = host.path("state");
-    let source = state.display().to_string();
-    let Some(mounted) = Mounted::new(&state, &[&["--bind", &source], &["-o", "remount,ro,bind"]]) else {
-        return;
-    };
+    let Some(mounted) = Mounted::read_only(&state) else { return };
     let before = contents(&state.join("statuses"));
     assert_eq!(status(&host, "demo"), "running");
     host.ok(&["status", "demo"]);
@@ -78,11 +75,7 @@ fn r05_a_read_only_state_directory_can_be_read_and_is_not_changed() {
 fn r05_a_read_only_state_directory_is_served_to_who_reads() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);
-    let state = host.path("state");
-    let source = state.display().to_string();
-    let Some(mounted) = Mounted::new(&state, &[&["--bind", &source], &["-o", "remount,ro,bind"]]) else {
-        return;
-    };
+    let Some(mounted) = Mounted::read_only(&host.path("state")) else { return };
     let refused = host.wharf(&["serve", "--no-reconcile"]);
     assert!(refused.code == 1 && refused.stderr.contains("choose a path for it"), "{refused:?}");
     let socket = host.path("elsewhere.sock");
@@ -159,11 +152,7 @@ fn r11_a_full_disk_of_the_runtimes_data_keeps_nobody_from_listing_and_stopping()
 fn r11_read_only_data_of_the_runtime_are_no_evidence_and_take_no_record_along() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);
-    let data = host.path("data");
-    let source = data.display().to_string();
-    let Some(mounted) = Mounted::new(&data, &[&["--bind", &source], &["-o", "remount,ro,bind"]]) else {
-        return;
-    };
+    let Some(mounted) = Mounted::read_only(&host.path("data")) else { return };
     assert_eq!(status(&host, "demo"), "running");
     host.ok(&["status", "demo"]);
     let said = host.wharf(&["run", "--name", "other", &demo_server()]);
@@ -266,8 +255,7 @@ fn doctor_tries_to_write_to_each_folder_and_says_why_one_takes_nothing() {
         assert!(made.count() < 16);
         assert_told("no inode left", "remove files from that disk (df -i ");
         drop(mounted);
-        let source = path.display().to_string();
-        let mounted = Mounted::new(&path, &[&["--bind", &source], &["-o", "remount,ro,bind"]]).unwrap();
+        let mounted = Mounted::read_only(&path).unwrap();
         assert_told("Read-only file system", "mount it writable");
         drop(mounted);
     }

@@ -26,6 +26,12 @@ impl Mounted {
         assert!(args[1..].iter().all(|args| mount(args)));
         Some(mounted)
     }
+
+    /// A folder over itself, so that it can be read alone; none as with `new`.
+    pub(super) fn read_only(at: &Path) -> Option<Self> {
+        let source = at.display().to_string();
+        Self::new(at, &[&["--bind", &source], &["-o", "remount,ro,bind"]])
+    }
 }
 
 impl Drop for Mounted {
