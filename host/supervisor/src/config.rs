@@ -2,11 +2,7 @@
 //! other code looks at them.
 use crate::settings_file::PINS_FILE;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use wharf_proxy::Limits;
 use wharf_records::StateDir;
 use wharf_runtimes::{ConnectOptions, Deadlines, PluginDir, Prober, Verdicts};
@@ -215,6 +211,7 @@ impl Config {
 mod tests {
     use super::*;
     use crate::settings_file::read_optional;
+    use std::path::Path;
 
     #[test]
     fn limits_of_proxies_are_the_users() {
