@@ -115,12 +115,14 @@ pub(crate) fn kept_by(set: Option<&StatefulSet>) -> Option<&'static str> {
 }
 
 /// An end after which something from outside keeps the workload from running. Whatever its code, it has not completed by itself.
-pub(crate) fn kept_from_running(exit: Exit, why: &str) -> Exit {
-    let reason = match exit.reason.as_str() {
-        "" => why.to_owned(),
-        reason => format!("{reason}; {why}"),
-    };
-    Exit { code: exit.code.filter(|code| *code != 0), reason, restarts: false, ..exit }
+pub(crate) fn kept_from_running(mut exit: Exit, why: &str) -> Exit {
+    if !exit.reason.is_empty() {
+        exit.reason.push_str("; ");
+    }
+    exit.reason.push_str(why);
+    exit.code = exit.code.filter(|code| *code != 0);
+    exit.restarts = false;
+    exit
 }
 
 /// The end that a stop has recorded in the StatefulSet. Whoever may change that can write anything there, so its words are
