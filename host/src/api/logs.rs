@@ -3,7 +3,7 @@ use crate::api::answers::workload_name;
 use crate::api::body::{Asked, Part};
 use crate::api::problem::Problem;
 use crate::api::state::Api;
-use crate::commands::{self, AfterLog, LogReader};
+use crate::commands::{self, AfterLog, LogReader, ReadLog};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
@@ -98,17 +98,18 @@ fn followed(
     reader: LogReader,
     timestamps: bool,
 ) -> impl Stream<Item = io::Result<Bytes>> {
-    stream::unfold(Some(ReaderStream::new(reader)), move |log| {
+    stream::unfold(Some((ReaderStream::new(reader), ReadLog::now())), move |at| {
         let (api, name) = (api.clone(), name.clone());
         async move {
-            let mut log = log?;
+            let (mut log, mut read) = at?;
             loop {
                 if let Some(piece) = log.next().await {
                     let goes_on = piece.is_ok();
-                    return Some((piece, goes_on.then_some(log)));
+                    read.heard = Timestamp::now();
+                    return Some((piece, goes_on.then_some((log, read))));
                 }
-                match after(&api, &name, timestamps).await {
-                    Ok(AfterLog::More(reader)) => log = ReaderStream::new(reader),
+                match after(&api, &name, read, timestamps).await {
+                    Ok(AfterLog::More(reader)) => (log, read) = (ReaderStream::new(reader), ReadLog::now()),
                     Ok(AfterLog::Over(why)) => {
                         tracing::debug!(%name, why, "a log that was followed ends");
                         return None;
@@ -120,8 +121,8 @@ fn followed(
     })
 }
 
-async fn after(api: &Api, name: &WorkloadName, timestamps: bool) -> Result<AfterLog, Error> {
-    commands::follow_on(&api.context()?, name, Timestamp::now(), timestamps).await
+async fn after(api: &Api, name: &WorkloadName, read: ReadLog, timestamps: bool) -> Result<AfterLog, Error> {
+    commands::follow_on(&api.context()?, name, read, timestamps).await
 }
 
 /// The log of its supervisor and proxy

@@ -25,14 +25,14 @@ pub fn default_socket(state: &StateDir) -> PathBuf {
 
 /// The right to serve a state directory, held as long as this lives. Its file is never unlinked.
 ///
-/// On a read-only disk nobody can make the file. Then there may be none: who can write nothing is in nobody's way, and no
-/// change can be recorded, so none is made.
+/// Where the disk is read-only there is none to be held: who can write nothing is in nobody's way, and no change can be
+/// recorded, so none is made.
 pub(crate) struct ServeLock {
     _file: Option<File>,
 }
 
 impl ServeLock {
-    /// Of a folder that is not there and cannot be made, since its disk is read-only.
+    /// Of a folder whose disk is read-only.
     pub(crate) const fn of_nothing() -> Self {
         Self { _file: None }
     }
@@ -47,11 +47,8 @@ impl ServeLock {
         let open =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = match open {
-            // It is locked all the same: the disk may be read-only for this process alone.
-            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => match File::open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::of_nothing()),
-                opened => opened,
-            },
+            // The disk may be read-only for this process alone, and another one serves what can be changed.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => return Ok(Self::of_nothing()),
             opened => opened,
         };
         let file = file.map_err(|error| failed(&error))?;

@@ -131,6 +131,10 @@ fn default_runtime(context: &Context, plugins: &Plugins) -> Option<Finding> {
 
 /// The settings of runtimes that no plugin provides, which nobody reads.
 fn unknown_runtimes(context: &Context, plugins: &Plugins) -> Vec<Finding> {
+    // One that cannot be used now, which is told too, may be the one.
+    if plugins.catalog().libraries().iter().any(|library| library.stamp.is_err()) {
+        return Vec::new();
+    }
     let provided = names(plugins.catalog());
     let known = |name: &&String| provided.iter().any(|provided| provided == *name);
     let settings = context.config().settings.runtimes.keys();

@@ -110,6 +110,7 @@ fn told(folder: &Path, error: &io::Error, is_out_of_inodes: bool, option: &str) 
             Some(owner) => format!("run: chown {} {named} (it belongs to user {owner})", own_user()),
             None => format!("run: chmod u+rwx {named}"),
         },
+        ErrorKind::NotADirectory => "it is no folder: remove it".to_owned(),
         _ => "see what the system's log says of that disk (dmesg)".to_owned(),
     };
     let why = if is_out_of_inodes { "its file system has no inode left: " } else { "" };

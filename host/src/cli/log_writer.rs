@@ -1,7 +1,9 @@
 //! Copies a log to stdout: unchanged, or escaped for a terminal.
 use super::{escape, output};
+use jiff::Timestamp;
 use std::io::{self, Write};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use wharf::commands::ReadLog;
 use wharf_model::{Error, ErrorKind};
 
 /// A longer line is shown in parts.
@@ -25,7 +27,8 @@ impl LogWriter {
     pub(super) async fn copy(
         &mut self,
         mut reader: impl AsyncRead + Unpin,
-    ) -> Result<(), super::failure::Failure> {
+    ) -> Result<ReadLog, super::failure::Failure> {
+        let mut log = ReadLog::now();
         if self.escapes {
             let mut reader = BufReader::new(reader);
             let mut line = Vec::new();
@@ -36,17 +39,19 @@ impl LogWriter {
                 .map_err(|error| broken(&error))?
                 > 0
             {
+                log.heard = Timestamp::now();
                 self.line(&line)?;
                 line.clear();
             }
-            return Ok(());
+            return Ok(log);
         }
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             let read = reader.read(&mut chunk).await.map_err(|error| broken(&error))?;
             if read == 0 {
-                return Ok(());
+                return Ok(log);
             }
+            log.heard = Timestamp::now();
             let mut stdout = output::writer()?;
             stdout.write_all(&chunk[..read])?;
             // A reader who follows a log wants to see each line at once.

@@ -84,11 +84,11 @@ impl Logs {
         let since_ms = self.since.map(|since| u64::try_from(since.as_millisecond()).unwrap_or(0));
         let options = LogOptions { follow: self.follow, tail: lines, since_ms, timestamps: self.timestamps };
         let reader = commands::logs(context, &self.name, options).await?;
-        writer.copy(reader).await?;
+        let mut read = writer.copy(reader).await?;
         if self.follow {
             let why = loop {
-                match commands::follow_on(context, &self.name, Timestamp::now(), self.timestamps).await? {
-                    AfterLog::More(reader) => writer.copy(reader).await?,
+                match commands::follow_on(context, &self.name, read, self.timestamps).await? {
+                    AfterLog::More(reader) => read = writer.copy(reader).await?,
                     AfterLog::Over(why) => break why,
                 }
             };

@@ -9,7 +9,7 @@ use wharf_model::{Advice, EffectiveState, LockKind, RunConfig, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::LifeProbe;
 use wharf_runtimes::{RawStream, RuntimeClient};
-use wharf_sdk::{ErrorCode, Handle, LogOptions};
+use wharf_sdk::{Capability, ErrorCode, Handle, LogOptions};
 
 /// The pause before a workload whose log has ended is looked at. No event that all runtimes have tells that a workload is
 /// back, or goes on after a pause in its engine; and an engine that has just restarted it may show it as running before its
@@ -91,6 +91,28 @@ fn readable(log: RawStream) -> Result<LogReader> {
     log.into_reader().map_err(|error| Error::caused(ErrorKind::Failed, "the log cannot be read", &error))
 }
 
+/// What was read of a log that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLog {
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// When something of it came last.
+    pub heard: Timestamp,
+}
+
+impl ReadLog {
+    /// One that is opened now.
+    #[must_use]
+    pub fn now() -> Self {
+        let now = Timestamp::now();
+        Self { opened: now, heard: now }
+    }
+}
+
+fn milliseconds(time: Timestamp) -> u64 {
+    u64::try_from(time.as_millisecond()).unwrap_or_default()
+}
+
 /// The continuation after the end of a log that is followed.
 pub enum AfterLog {
     /// The workload was started again, and goes on to write.
@@ -100,11 +122,15 @@ pub enum AfterLog {
 }
 
 /// Waits until a workload whose log has ended runs again, which may be after a restart from outside, or is not brought back.
-/// `ended`: when that log ended; what was written before has been read. `timestamps`: as for the log that ended.
+/// `timestamps`: as for the log that ended.
+///
+/// Situation: the one who reads is slow, and hears of the end when the next server has written for a while. Conclusion: its
+/// lines are shown from its start on, and not from when the end was heard of. Where the engine itself restarts, the log that
+/// ended may have gone over restarts: there it goes on from the last time that something of it was heard.
 pub async fn follow_on(
     context: &Context,
     name: &WorkloadName,
-    ended: Timestamp,
+    read: ReadLog,
     timestamps: bool,
 ) -> Result<AfterLog> {
     let mut pause = BACK_PAUSE;
@@ -119,7 +145,9 @@ pub async fn follow_on(
             EffectiveState::Running => {
                 let (client, handle) = at_owner(context, &run).await?;
                 let started = client.inspect(&handle).await?.started_at_ms.unwrap_or_default();
-                let since = started.max(u64::try_from(ended.as_millisecond()).unwrap_or_default());
+                let is_new =
+                    started > milliseconds(read.opened) && !client.stamp().has(&Capability::RESTARTS_ITSELF);
+                let since = if is_new { started } else { started.max(milliseconds(read.heard)) };
                 let options = LogOptions { follow: true, tail: None, since_ms: Some(since), timestamps };
                 return open(&client, &handle, options).await.map(AfterLog::More);
             }

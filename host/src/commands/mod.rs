@@ -69,7 +69,7 @@ pub use import::report::{Import, ImportResult};
 pub use import::run::import_toolhive;
 pub(crate) use list::must_know_runtime;
 pub use list::{ListOptions, groups, list, names};
-pub use logs::{AfterLog, LogReader, LogSource, follow_on, logs, proxy_log};
+pub use logs::{AfterLog, LogReader, LogSource, ReadLog, follow_on, logs, proxy_log};
 pub use nesting::refuse_blindness;
 pub use orphan::{Orphan, OrphanId, orphans, remove_orphan};
 pub use probe_network::{check_runtime_options, network_verdicts, probe_network};

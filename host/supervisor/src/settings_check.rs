@@ -47,7 +47,10 @@ fn lists(document: &Value) -> Result<(), Fault> {
     let at = |keys: &[&str]| keys.iter().try_fold(document, |value, key| value.get(key));
     let found = objects.into_iter().filter_map(|keys| Some((keys.join("."), at(keys)?)));
     let runtimes = document.get("runtimes").and_then(Value::as_object).into_iter().flatten();
-    let of_runtimes = runtimes.map(|(name, settings)| (format!("runtimes.{name}"), settings));
+    // Those of a runtime may be left to it.
+    let of_runtimes = runtimes
+        .filter(|(_, settings)| !settings.is_null())
+        .map(|(name, settings)| (format!("runtimes.{name}"), settings));
     match found.chain(of_runtimes).find(|(_, value)| !value.is_object()) {
         Some((key, _)) => Err((key, "must be an object: { … }".to_owned())),
         None => Ok(()),

@@ -192,6 +192,16 @@ impl StateFiles {
     }
 }
 
+/// Whether a launcher has recorded the end of its workload in this state file, or the file is gone.
+///
+/// A file that cannot be read tells neither.
+pub(crate) fn has_ended(path: &Path) -> bool {
+    match File::open(path).and_then(read_file) {
+        Ok(state) => state.exit.is_some(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
 fn read_file(file: File) -> io::Result<State> {
     let mut text = Vec::new();
     file.take(MAX_STATE_BYTES).read_to_end(&mut text)?;

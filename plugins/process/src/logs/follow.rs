@@ -1,4 +1,5 @@
 //! [`Changes`]: waits for changes of a log, through inotify(7).
+use crate::state::has_ended;
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use std::{
     fs::File,
@@ -16,33 +17,33 @@ pub(super) struct Changes {
     /// An inotify descriptor becomes readable when there are events, like a pipe.
     inotify: pipe::Receiver,
     events: Vec<u8>,
-    /// The state file, which exists as long as the workload does.
+    /// The state file. The launcher records the end of the workload in it, after the last line of the log.
     state: PathBuf,
     /// Whether the state file existed at the beginning: a log can also be read after its workload was removed.
     had_state: bool,
 }
 
 impl Changes {
-    /// Watches from now on: the folder of the log (rotation, the first line) and that of the state (removal).
+    /// Watches from now on: the folder of the log (rotation, the first line) and that of the state (a new one, removal).
     pub(super) fn of(log: &Path, state: PathBuf) -> io::Result<Self> {
         let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         if let Some(folder) = log.parent() {
             add_watch(&inotify, folder, WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MASK_ADD)?;
         }
         if let Some(folder) = state.parent() {
-            add_watch(&inotify, folder, WatchFlags::DELETE | WatchFlags::MASK_ADD)?;
+            add_watch(&inotify, folder, WatchFlags::DELETE | WatchFlags::MOVED_TO | WatchFlags::MASK_ADD)?;
         }
         let had_state = state.exists();
         let inotify = pipe::Receiver::from_owned_fd_unchecked(inotify)?;
         Ok(Self { inotify, events: vec![0; EVENTS_BYTES], state, had_state })
     }
 
-    /// Waits until something changed since the last call. False: the workload has been removed.
+    /// Waits until something changed since the last call. False: the workload has ended, or was removed.
     ///
     /// `file` is the newest file that is known, which the launcher writes. It is watched through its descriptor, so that
     /// the watch is on that very file. A change just before the watch would be missed, so a new watch counts as a change.
     pub(super) async fn next(&mut self, file: Option<&File>) -> io::Result<bool> {
-        if self.had_state && !self.state.exists() {
+        if !self.goes_on() {
             return Ok(false);
         }
         if let Some(file) = file
@@ -51,7 +52,11 @@ impl Changes {
             return Ok(true);
         }
         self.happened().await?;
-        Ok(!self.had_state || self.state.exists())
+        Ok(self.goes_on())
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.had_state || !has_ended(&self.state)
     }
 
     /// Waits for events and drops them: they only mean that something changed.

@@ -33,7 +33,7 @@ pub(crate) struct LogReader {
 }
 
 impl LogReader {
-    /// Starts reading. `state` is the file whose removal ends a log that is followed.
+    /// Starts reading. A log that is followed ends when `state` records the end of the workload, or is removed.
     pub(crate) fn open(log: &Path, state: PathBuf, options: LogOptions) -> Result<Self> {
         let failed =
             |error: std::io::Error| Error::io(&format!("the log '{}' cannot be read", log.display()), &error);

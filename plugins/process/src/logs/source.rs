@@ -22,7 +22,7 @@ pub(super) struct Source {
     files: VecDeque<LogFile>,
     lines: Lines,
     changes: Option<Changes>,
-    /// The workload was removed: the present contents are all that will come.
+    /// The workload has ended: the present contents are all that will come.
     is_closing: bool,
 }
 

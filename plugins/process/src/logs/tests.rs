@@ -1,4 +1,5 @@
 use super::*;
+use serde_json::json;
 use std::{fs, io::Write, time::Duration};
 use tokio::io::AsyncReadExt;
 
@@ -126,6 +127,34 @@ async fn a_followed_log_goes_on_over_rotations_and_ends_with_the_workload() {
     let mut rest = String::new();
     within(reader.read_to_string(&mut rest)).await.unwrap();
     assert_eq!(rest, "last\n");
+}
+
+#[tokio::test]
+async fn a_followed_log_ends_when_the_end_of_its_workload_is_recorded() {
+    let log = TestLog::new();
+    let mut reader = log.read(LogOptions { follow: true, ..LogOptions::default() });
+    log.append("", 1, "one");
+    expect(&mut reader, "one\n").await;
+    log.append("", 2, "last");
+    // As the launcher records it: by rename.
+    let identity = json!({ "pid": 1, "start_time": 1, "boot_id": "b" });
+    let mut state =
+        json!({ "uid": "u", "host_id": "h", "name": "a", "launcher": identity, "workload": identity });
+    let record = |state: &serde_json::Value| {
+        fs::File::create(log.0.path().join("state.tmp"))
+            .unwrap()
+            .write_all(state.to_string().as_bytes())
+            .unwrap();
+        fs::rename(log.0.path().join("state.tmp"), log.state()).unwrap();
+    };
+    record(&state);
+    expect(&mut reader, "last\n").await;
+    state["exit"] = json!({ "code": 0 });
+    record(&state);
+    let mut rest = String::new();
+    within(reader.read_to_string(&mut rest)).await.unwrap();
+    assert_eq!(rest, "");
+    assert_eq!(log.all(LogOptions { follow: true, ..LogOptions::default() }).await, "one\nlast\n");
 }
 
 #[tokio::test]
