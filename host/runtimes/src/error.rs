@@ -137,8 +137,7 @@ pub enum PluginError {
 }
 
 /// The way on where a library was not loaded in time.
-const SLOW: &str =
-    "try again, since no verdict was kept; if it stays so on a machine at rest, replace the library";
+const SLOW: &str = "try again in a minute; if it stays so on a machine at rest, replace the library";
 
 fn available_text(available: &[String], nearest: Option<&str>, unusable: &[PathBuf]) -> String {
     let mut text = match available {

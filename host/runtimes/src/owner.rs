@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use wharf_model::{Advice, Error, ErrorKind, Result};
 use wharf_model::{Owner, RunConfig};
-use wharf_sdk::{Observation, WorkloadState};
+use wharf_sdk::{ErrorCode, Observation, WorkloadState};
 
 /// The pause before a listing is repeated that waits for its plugin's clearing up.
 const CLEAR_UP_PAUSE: Duration = Duration::from_millis(100);
@@ -28,7 +28,7 @@ async fn connect(plugins: &Plugins, host_id: &str, run: &RunConfig) -> Result<Ar
     let owner = recorded(run)?;
     let endpoint = (!owner.runtime_endpoint.is_empty()).then_some(owner.runtime_endpoint.as_str());
     let client = plugins.connect(&owner.runtime_name, endpoint, host_id).await;
-    client.map_err(|error| cannot_be_asked(run, &owner, error.into()))
+    client.map_err(|error| cannot_be_asked(run, &owner, error.into(), false))
 }
 
 /// The owner, proven, with its observation of the workload: one question instead of two.
@@ -52,7 +52,7 @@ pub async fn ask_owner(
 /// As [`connect_owner`].
 pub async fn prove_owner(client: &RuntimeClient, run: &RunConfig) -> Result<()> {
     let owner = recorded(run)?;
-    let answered = client.instance().await.map_err(|error| cannot_be_asked(run, &owner, error.into()))?;
+    let answered = client.instance().await.map_err(|error| refused_or_silent(run, &owner, error))?;
     same_instance(run, &owner, &answered.instance)
 }
 
@@ -84,7 +84,7 @@ fn of_recorded(
     looked: std::result::Result<(String, Option<Observation>), CallError>,
 ) -> Result<Option<Observation>> {
     let owner = recorded(run)?;
-    let (instance, seen) = looked.map_err(|error| cannot_be_asked(run, &owner, error.into()))?;
+    let (instance, seen) = looked.map_err(|error| refused_or_silent(run, &owner, error))?;
     same_instance(run, &owner, &instance)?;
     Ok(seen)
 }
@@ -109,7 +109,7 @@ pub async fn look_cleared_up(
                 return Ok(seen);
             }
             Err(error) if error.kind != ErrorKind::Deadline => {
-                return Err(cannot_be_asked(run, &owner, error));
+                return Err(cannot_be_asked(run, &owner, error, false));
             }
             Err(error) if Instant::now() >= deadline => {
                 return Err(error.while_doing("a resource of this deployment may still appear"));
@@ -189,9 +189,13 @@ fn recorded(run: &RunConfig) -> Result<Owner> {
     })
 }
 
-fn cannot_be_asked(run: &RunConfig, owner: &Owner, error: Error) -> Error {
+fn refused_or_silent(run: &RunConfig, owner: &Owner, error: CallError) -> Error {
+    let is_refused = error.code() == Some(ErrorCode::PermissionDenied);
+    cannot_be_asked(run, owner, error.into(), is_refused)
+}
+
+fn cannot_be_asked(run: &RunConfig, owner: &Owner, error: Error, is_refused: bool) -> Error {
     let doing = format!("{}, which cannot be asked", belongs(run, owner));
-    let is_refused = error.kind == ErrorKind::Runtime;
     let error = Error { kind: ErrorKind::Owner, ..error.while_doing(doing) };
     if owner.place().is_empty() {
         // There is one place alone: the error itself says as much as a check would.
@@ -221,9 +225,9 @@ mod tests {
     fn a_place_that_cannot_be_asked_is_told_with_its_check_and_one_that_refuses_with_the_way_out() {
         let name = WorkloadName::new("time").unwrap();
         let mut run = RunConfig::new(Uid::random().unwrap(), name, "x");
-        let advice = |run: &RunConfig, kind| {
+        let advice = |run: &RunConfig, code| {
             let owner = run.owner().unwrap();
-            cannot_be_asked(run, &owner, Error::new(kind, "no")).advice
+            refused_or_silent(run, &owner, CallError::Answered(wharf_sdk::Error::new(code, "no"))).advice
         };
         let at = |endpoint: &str| Owner {
             runtime_name: "kubernetes".to_owned(),
@@ -233,10 +237,12 @@ mod tests {
         let owner = at("kubeconfig:/k?context=dev&namespace=team-a");
         run.set_owner(owner.clone());
         let forget = Advice::Forget { name: "time".to_owned() };
-        let refused = advice(&run, ErrorKind::Runtime);
+        let refused = advice(&run, ErrorCode::PermissionDenied);
         assert!(refused.contains(&owner.check()) && refused.contains(&forget), "{refused:?}");
-        assert_eq!(advice(&run, ErrorKind::Deadline), [owner.check()], "silence says nothing");
+        for code in [ErrorCode::Timeout, ErrorCode::Unavailable, ErrorCode::Internal] {
+            assert_eq!(advice(&run, code), [owner.check()], "{code:?} says nothing of what is there");
+        }
         run.set_owner(at(""));
-        assert!(advice(&run, ErrorKind::Runtime).is_empty(), "there is no other place");
+        assert!(advice(&run, ErrorCode::PermissionDenied).is_empty(), "there is no other place");
     }
 }

@@ -38,8 +38,10 @@ pub(crate) struct Waiting<'a> {
     progress: &'a mut dyn Progress,
     /// What its user was told last.
     told: String,
-    /// The command ends without an answer: its server is given little time for a farewell.
+    /// The command ends without an answer.
     is_given_up: bool,
+    /// What was asked last.
+    asked: Asked,
 }
 
 impl<'a> Waiting<'a> {
@@ -50,7 +52,16 @@ impl<'a> Waiting<'a> {
         ends: Ends,
         progress: &'a mut dyn Progress,
     ) -> Self {
-        Self { context, name, command, ends, progress, told: String::new(), is_given_up: false }
+        Self {
+            context,
+            name,
+            command,
+            ends,
+            progress,
+            told: String::new(),
+            is_given_up: false,
+            asked: Asked::ToRead,
+        }
     }
 
     /// Waits for an answer. `what` says for which one, after "waiting for".
@@ -63,6 +74,7 @@ impl<'a> Waiting<'a> {
         asked: Asked,
         answer: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        self.asked = asked;
         let (context, name) = (self.context, self.name);
         let mut answer = pin!(answer);
         let mut look = pin!(async {
@@ -103,7 +115,12 @@ impl<'a> Waiting<'a> {
 
     /// Ends the visit that was waited for.
     pub(crate) async fn close(self, session: Session) {
-        if self.is_given_up { session.leave().await } else { session.close().await }
+        // The server is to hear that a call was cancelled.
+        if self.is_given_up && self.asked == Asked::ToRead {
+            session.leave().await
+        } else {
+            session.close().await
+        }
     }
 
     fn tell(&mut self, what: String) {
@@ -124,6 +141,8 @@ impl<'a> Waiting<'a> {
 /// A workload that keeps its server from answering, as a list shows it; none if it runs, or if nobody can tell.
 async fn hindrance(context: &Context, name: &WorkloadName) -> Option<WorkloadView> {
     let run = read_run_config(context, name).ok()?;
+    // Nobody can tell of one without an owner, and every runtime would be asked.
+    run.owner()?;
     let (row, _, _) = view(context, &run).await.ok()?;
     (!row.stale && row.status != EffectiveState::Running).then_some(row)
 }

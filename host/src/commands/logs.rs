@@ -42,9 +42,12 @@ pub async fn logs(context: &Context, name: &WorkloadName, options: LogOptions) -
     let (client, handle) = at_owner(context, &run).await?;
     let log = match client.logs(&handle, options).await {
         Err(error) if error.code() == Some(ErrorCode::NotFound) => {
-            // Either it was made anew since its record was read, or somebody has removed it.
-            let now = find_by_labels(context, &run, &client).await?.filter(|now| *now != handle);
-            client.logs(&now.ok_or_else(|| gone(context, &run))?, options).await
+            // It was made anew since its record was read; or somebody has removed it; or it is there, and its log is not.
+            match find_by_labels(context, &run, &client).await? {
+                None => return Err(gone(context, &run)),
+                Some(now) if now == handle => Err(error),
+                Some(now) => client.logs(&now, options).await,
+            }
         }
         log => log,
     };

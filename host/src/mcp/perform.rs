@@ -34,7 +34,12 @@ pub(super) enum Asked {
 }
 
 /// Reads the arguments of a tool, and answers where that is all.
-pub(super) async fn ask(context: &Context, tool: Tool, given: Option<&JsonObject>) -> Result<Asked> {
+pub(super) async fn ask(
+    context: &Context,
+    tool: Tool,
+    given: Option<&JsonObject>,
+    cancel: CancellationToken,
+) -> Result<Asked> {
     Ok(match tool {
         Tool::ListServers => Asked::Read(list(context, read(given)?).await?),
         Tool::GetServerStatus => {
@@ -68,7 +73,7 @@ pub(super) async fn ask(context: &Context, tool: Tool, given: Option<&JsonObject
                 Some(tool) => Asked::Deed(Deed::Call(name, tool, calling.arguments.unwrap_or_default())),
                 None => {
                     // Signals are for this process, and not for what it is asked.
-                    let ends = Ends::Asked(CancellationToken::new());
+                    let ends = Ends::Asked(cancel);
                     let tools = commands::tools_until(context, &name, &mut (), ends).await?;
                     Asked::Read(json!({ "tools": tools }))
                 }

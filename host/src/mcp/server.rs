@@ -70,7 +70,7 @@ impl Server {
         };
         let _place = place.map_err(|error| Error::caused(ErrorKind::Failed, "the server ends", &error))?;
         let now = self.host.context()?;
-        let deed = match ask(&now, tool, request.arguments.as_ref()).await? {
+        let deed = match ask(&now, tool, request.arguments.as_ref(), context.ct.clone()).await? {
             Asked::Read(answer) => return Ok(own(answer).into()),
             Asked::Deed(deed) => deed,
         };

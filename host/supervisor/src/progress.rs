@@ -158,15 +158,15 @@ impl Told {
         }
     }
 
-    /// Where to look while nothing is told. After a step of the runtime, nobody knows whether any of the workload's code runs: where
-    /// an image or a node is waited for, there is no log.
+    /// Where to look while nothing is told. After a step of the runtime, nobody knows whether any of the workload's code runs yet:
+    /// where an image or a node is waited for, there is no log.
     fn silent(&self) -> String {
         let name = &self.name;
         match &self.last {
             None => format!("still starting '{name}'; its log tells what it has written so far"),
-            Some(step) => format!(
-                "still starting '{name}'; the last step: {step}; once it runs, its log tells what it writes"
-            ),
+            Some(step) => {
+                format!("still starting '{name}'; the last step: {step}; what it writes is in its log")
+            }
         }
     }
 }
@@ -217,7 +217,9 @@ mod tests {
             assert!(tokio::time::timeout(Duration::from_secs(60), passing).await.is_err());
             let last = notes.0.last().unwrap();
             match step {
-                Some(step) => assert!(last.contains(step) && last.contains("once it runs"), "{last}"),
+                Some(step) => {
+                    assert!(last.contains(step) && last.ends_with("what it writes is in its log"), "{last}")
+                }
                 None => assert!(last.ends_with("its log tells what it has written so far"), "{last}"),
             }
         }

@@ -40,9 +40,13 @@ fn is_full(folder: &Path) -> bool {
     let Ok(disk) = rustix::fs::statvfs(folder) else { return false };
     let is_roots = fs::metadata(folder).is_ok_and(|found| found.uid() == 0);
     let blocks = if is_roots { disk.f_bfree } else { disk.f_bavail };
-    let has_room = blocks.saturating_mul(disk.f_frsize) >= ROOM_MIN;
     let has_files = disk.f_files == 0 || disk.f_ffree > 0;
-    disk.f_blocks > 0 && !(has_room && has_files)
+    disk.f_blocks > 0 && !(has_room(blocks, disk.f_frsize) && has_files)
+}
+
+/// Whether so many free blocks of this size are room enough.
+const fn has_room(blocks: u64, block_bytes: u64) -> bool {
+    blocks.saturating_mul(block_bytes) >= ROOM_MIN
 }
 
 /// Inspects what a listing shows as running, on the connection of that listing.
@@ -80,6 +84,9 @@ mod tests {
         for folder in ["/proc", "/nowhere"] {
             assert!(!is_full(Path::new(folder)), "{folder}");
         }
+        assert!(
+            !has_room(0, 4096) && !has_room(4095, 4096) && has_room(4096, 4096) && has_room(u64::MAX, 4096)
+        );
         assert!(!is_called_for(Flavor::Docker, None).await);
         assert!(!is_called_for(Flavor::Docker, Some("ABCD /nowhere")).await);
         assert!(!is_called_for(Flavor::Podman, Some("ABCD /nowhere")).await);

@@ -123,6 +123,9 @@ async fn pull(
             tell(Some(progress));
         }
     }
+    // A server that is silent for long would look like a pull that does not end.
+    let message = format!("the image '{}' is there", image.text);
+    runtime.host.event(&Event { uid: spec.uid.clone(), message, progress: None, is_warning: false });
     Ok(())
 }
 

@@ -36,9 +36,10 @@ fn silent(doing: &str, refused: Option<StatusCode>) -> Error {
 /// An operation that failed.
 pub(crate) fn operation(doing: &str, error: &kube::Error) -> Error {
     let (code, why) = match error {
-        kube::Error::Api(status) if lacks_namespace(status) => {
-            (of_status(status), format!("{}; make it anew, or remove the workload", status.message))
-        }
+        kube::Error::Api(status) if lacks_namespace(status) => (
+            of_status(status),
+            format!("{}; make that namespace anew, or choose another one", status.message),
+        ),
         kube::Error::Api(status) => (of_status(status), status.message.clone()),
         kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => {
             (ErrorCode::Internal, error_chain(error))
@@ -136,7 +137,7 @@ mod tests {
         said.details = serde_json::from_value(details).unwrap();
         let error = operation("the StatefulSet cannot be made", &kube::Error::Api(said.boxed()));
         assert!(
-            error.message.ends_with("\"team-a\" not found; make it anew, or remove the workload"),
+            error.message.ends_with("\"team-a\" not found; make that namespace anew, or choose another one"),
             "{error}"
         );
     }

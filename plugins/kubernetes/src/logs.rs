@@ -69,7 +69,7 @@ impl Source {
             return Err(Error::precondition(self.without_pods()));
         };
         if !self.options.follow && container(&pod).is_none() {
-            return Err(Error::precondition(never_ran(&pod)));
+            return Err(Error::precondition(without_container(&pod)));
         }
         let timestamps = self.options.timestamps;
         let mut reader = Reader { is_protocol: self.is_protocol, timestamps, ..Reader::default() };
@@ -276,10 +276,16 @@ impl Reader {
     }
 }
 
-/// Why there is no output of a pod that its node has not taken up: what keeps it is all that there is to be told.
-fn never_ran(pod: &Pod) -> String {
+/// Why there is no output of a pod without a container: what keeps it from running, or has ended it, is all that there is to be told.
+fn without_container(pod: &Pod) -> String {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let what = match phase {
+        None | Some("Pending") => "its pod has not run yet, so it has no log",
+        // Such as of one that its node has evicted.
+        Some(_) => "the cluster shows no container of its pod any more, and no log",
+    };
     let why = reasons::of(pod).map(|trouble| format!(": {}", trouble.message)).unwrap_or_default();
-    format!("its pod has not run yet, so it has no log{why}")
+    format!("{what}{why}")
 }
 
 /// True if a line is a message of JSON-RPC, or several.
@@ -369,8 +375,13 @@ mod tests {
             serde_json::from_value(serde_json::json!({ "metadata": {}, "status": status })).unwrap()
         };
         let none = "its pod has not run yet, so it has no log";
-        assert_eq!(never_ran(&pod(status)), format!("{none}: Unschedulable: 0/1 nodes are available"));
-        assert_eq!(never_ran(&pod(serde_json::json!({}))), none);
+        assert_eq!(
+            without_container(&pod(status)),
+            format!("{none}: Unschedulable: 0/1 nodes are available")
+        );
+        assert_eq!(without_container(&pod(serde_json::json!({}))), none);
+        let evicted = without_container(&pod(serde_json::json!({ "phase": "Failed", "reason": "Evicted" })));
+        assert!(evicted.starts_with("the cluster shows no container of its pod any more"), "{evicted}");
     }
 
     #[test]

@@ -120,7 +120,10 @@ impl KubernetesRuntime {
             let trouble = reasons::of(pod);
             match &trouble {
                 Some(trouble) if trouble.kind == Kind::Final => return Err(refused(&trouble.message)),
-                _ if is_enough(pod) => return Ok(pod.clone()),
+                _ if is_enough(pod) => {
+                    progress.tell("the pod runs".to_owned());
+                    return Ok(pod.clone());
+                }
                 _ => {}
             }
             let why =

@@ -1,7 +1,8 @@
 //! A runtime's answers about workloads and about itself: [`Instance`], [`Health`], [`Observation`], [`Listing`].
 use serde::{Deserialize, Serialize};
 
-/// The engine at the other end, and how it was reached. Both are opaque to the host, which compares and shows them.
+/// The engine at the other end, and how it was reached. Both are opaque to the host, which compares and shows them;
+/// of an endpoint it reads the place at its end ([`crate::endpoint_options`]), to show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Instance {

@@ -153,6 +153,7 @@ fn interrupted(host: &Host, args: &[&str], what: &str) -> String {
     eventually("it says what it waits for", || told().contains(&format!("{}: waiting for {what}", args[1])));
     let began = Instant::now();
     kill(waiting.id().cast_signed(), "INT");
+    eventually("it ends", || waiting.try_wait().unwrap().is_some());
     assert_eq!(waiting.wait().unwrap().code(), Some(1), "{args:?}: {}", told());
     assert!(began.elapsed() < A_MOMENT, "{args:?}: {:?}", began.elapsed());
     told()

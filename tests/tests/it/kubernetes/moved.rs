@@ -56,7 +56,10 @@ fn a_namespace_that_is_deleted_takes_its_workloads_along_and_their_records_can_b
     let said = host.wharf(&["run", "--runtime", "kubernetes", "--name", "new", cluster.demo_image()]);
     assert!(said.code != 0 && said.stderr.contains(namespace.name()), "{said:?}");
     let said = host.wharf(&["start", "in-pod"]);
-    assert!(said.code != 0 && said.stderr.contains("make it anew, or remove the workload"), "{said:?}");
+    assert!(
+        said.code != 0 && said.stderr.contains("make that namespace anew, or choose another one"),
+        "{said:?}"
+    );
     host.ok(&["rm", "in-pod"]);
     assert!(host.list().is_empty());
 }
