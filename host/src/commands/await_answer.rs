@@ -117,9 +117,9 @@ impl<'a> Waiting<'a> {
     pub(crate) async fn close(self, session: Session) {
         // The server is to hear that a call was cancelled.
         if self.is_given_up && self.asked == Asked::ToRead {
-            session.leave().await
+            session.leave().await;
         } else {
-            session.close().await
+            session.close().await;
         }
     }
 

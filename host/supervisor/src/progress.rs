@@ -218,7 +218,7 @@ mod tests {
             let last = notes.0.last().unwrap();
             match step {
                 Some(step) => {
-                    assert!(last.contains(step) && last.ends_with("what it writes is in its log"), "{last}")
+                    assert!(last.contains(step) && last.ends_with("what it writes is in its log"), "{last}");
                 }
                 None => assert!(last.ends_with("its log tells what it has written so far"), "{last}"),
             }
