@@ -124,6 +124,6 @@ pub(crate) const EXAMPLES: [(&str, &str); 22] = [
     ("mcp.allow", r#""mcp": { "allow": { "workloads": ["time"] } }"#),
     ("mcp.allow.packages", r#""mcp": { "allow": { "packages": ["uvx://mcp-server-time"] } }"#),
     ("mcp.allow.images", r#""mcp": { "allow": { "images": ["ghcr.io/example/time:1"] } }"#),
-    ("mcp.allow.commands", r#""mcp": { "allow": { "commands": ["/opt/time-server --utc"] } }"#),
+    ("mcp.allow.commands", r#""mcp": { "allow": { "commands": ["/opt/time-server utc"] } }"#),
     ("mcp.allow.tools", r#""mcp": { "allow": { "tools": ["time/get_time"] } }"#),
 ];
