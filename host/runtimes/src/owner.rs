@@ -202,11 +202,11 @@ fn cannot_be_asked(run: &RunConfig, owner: &Owner, error: Error, is_refused: boo
         return error;
     }
     let error = error.advise(owner.check());
-    // Situation: a namespace was removed, and with it the rights in it. Conclusion: its cluster answers, and refuses to say what is
-    // there; nobody but a person knows that it will never say it again.
+    // Situation: a namespace was removed, and with it the rights in it, or the account itself. Conclusion: its cluster answers, and
+    // refuses to say what is there, as where credentials have run out; nobody but a person knows that it will never say it again.
     match is_refused {
         true => error
-            .hint("if that place is gone for good, nothing but the record is left")
+            .hint("if that place is gone for good, and not the right to see it alone, nothing but the record is left")
             .advise(Advice::Forget { name: run.name.to_string() }),
         false => error,
     }

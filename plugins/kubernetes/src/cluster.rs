@@ -31,7 +31,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tower::{ServiceBuilder, filter::AsyncFilterLayer, retry::RetryLayer};
-use wharf_sdk::{Error, ErrorCode, Result, error_chain};
+use wharf_sdk::{Error, Result, error_chain};
 
 /// How long the API server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -133,9 +133,7 @@ impl Cluster {
 
     /// The same error with where the API server is: who is told may have several clusters.
     pub(crate) fn named(&self, error: Error) -> Error {
-        // Credentials that have run out say nothing of the place.
-        let code = if self.refuses_credentials() { ErrorCode::Unavailable } else { error.code };
-        Error { code, message: format!("{}: {}", self.address, error.message), ..error }
+        Error { message: format!("{}: {}", self.address, error.message), ..error }
     }
 
     pub(crate) fn namespace(&self) -> &str {
