@@ -31,13 +31,21 @@ const TRANSLATED: [&str; 20] = [
     "allowed_origins",
 ];
 /// Fields of wharf's that ToolHive does not have, or that mean something else there: a file of ToolHive's cannot set them.
-const WHARFS_OWN: [&str; 19] = [
+const WHARFS_OWN: [&str; 27] = [
     "uid",
     "unix_socket",
     "runtime_name",
     "runtime_instance",
     "runtime_endpoint",
+    "runtime_options",
     "server",
+    "instances",
+    "user",
+    "pull",
+    "pinned",
+    "container",
+    "stop_timeout_ms",
+    "previous",
     "working_dir",
     "labels",
     "cpus",

@@ -1,7 +1,6 @@
 //! The parts of a RunConfig of ToolHive's that are translated, and the remarks on the rest.
 use crate::commands::import::toolhive::translate::*;
 use serde_json::json;
-use wharf_model::Imported;
 
 fn file(value: &Value) -> File {
     File {
@@ -96,25 +95,45 @@ fn a_port_that_only_the_environment_names_is_found() {
     assert_eq!(translated(&value).unwrap().run.target_port, 9000);
 }
 
+macro_rules! fields_of {
+    ($($field:ident)*) => {
+        /// The names of the fields of a RunConfig. It does not compile while one is missing below.
+        fn fields_of(RunConfig { $($field: _),* }: &RunConfig) -> Vec<&'static str> {
+            vec![$(stringify!($field)),*]
+        }
+    };
+}
+
+fields_of! {
+    schema_version uid name runtime_name runtime_instance runtime_endpoint runtime_options server image
+    transport proxy_mode instances host port proxy_auth unix_socket allowed_origins allowed_hosts
+    target_path target_port target_host working_dir cmd_args env_vars secrets volumes labels group user
+    pull permission_profile pinned cpus memory_bytes pids_limit allow_weaker container stop_timeout_ms
+    restart remote_url created_at imported previous
+}
+
 #[test]
 fn no_field_of_wharfs_can_come_in_under_another_meaning() {
-    let mut run = translated(&http(&json!({}))).unwrap().run;
-    let (text, number) = ("x".to_owned(), Some(1));
-    (run.runtime_name, run.runtime_instance, run.runtime_endpoint) =
-        (text.clone(), text.clone(), text.clone());
-    (run.server, run.target_host, run.working_dir) = (text.clone(), text.clone(), text.clone());
-    (run.cmd_args, run.secrets, run.volumes) = (vec![text.clone()], vec![text.clone()], vec![text.clone()]);
-    run.env_vars.insert(text.clone(), text.clone());
-    run.labels.insert(text.clone(), text.clone());
-    (run.permission_profile, run.cpus) = (Some(json!({})), Some(1.0));
-    (run.memory_bytes, run.pids_limit, run.allow_weaker) = (number, number, true);
-    (run.remote_url, run.created_at) = (text.clone(), Some(jiff::Timestamp::now()));
-    run.imported = Some(Imported { from: text.clone(), name: text, handle: None });
-    let known = serde_json::to_value(&run).unwrap();
-    for name in known.as_object().unwrap().keys() {
-        let is_handled = TRANSLATED.contains(&name.as_str()) || WHARFS_OWN.contains(&name.as_str());
-        assert!(is_handled, "{name} is kept as ToolHive spells it");
+    let run = translated(&http(&json!({}))).unwrap().run;
+    let written = serde_json::to_value(&run).unwrap();
+    let fields = fields_of(&run);
+    for name in written.as_object().unwrap().keys() {
+        assert!(fields.contains(&name.as_str()), "{name} is written, and is the name of no field");
     }
+    let mut own = serde_json::Map::new();
+    for name in fields {
+        let is_translated = TRANSLATED.contains(&name);
+        assert!(is_translated || WHARFS_OWN.contains(&name), "{name} is kept as ToolHive spells it");
+        if !is_translated {
+            own.insert(name.to_owned(), json!("what ToolHive means"));
+        }
+    }
+    let count = own.len();
+    let Translation { run: same, kept, not_implemented, changed } =
+        translated(&http(&Value::Object(own))).unwrap();
+    assert!(kept.is_empty() && not_implemented.is_empty(), "{kept:?}");
+    assert_eq!(changed.len(), count, "each that was left out is told: {changed:?}");
+    assert_eq!(serde_json::to_value(RunConfig { uid: run.uid.clone(), ..same }).unwrap(), written);
 }
 
 /// The files that ToolHive 0.44.0 wrote, with another home folder.
