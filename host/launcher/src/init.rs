@@ -1,4 +1,5 @@
-//! Init: the first process of a workload's pid namespace. It sets up the workload's namespaces; then it reaps orphans and,
+//! Init: the first process of a workload's pid namespace. It sets up the workload's namespaces; then it reaps orphaned
+//! processes and,
 //! if the workload has a network of its own, serves its port forward.
 //!
 //! When init ends, the kernel kills everything in the namespace. Init dies with the launcher (`PR_SET_PDEATHSIG`). The
@@ -154,7 +155,7 @@ fn child_ended_signal() -> SigSet {
     SigSet::from(NixSignal::SIGCHLD)
 }
 
-/// Reaps orphans of the workload, until init is killed. SIGCHLD is blocked and waited for.
+/// Reaps orphaned processes of the workload, until init is killed. SIGCHLD is blocked and waited for.
 fn reap() -> ExitCode {
     let ended = child_ended_signal();
     loop {

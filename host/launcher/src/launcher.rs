@@ -149,7 +149,7 @@ fn start_init(job: &Job, opened: &Opened) -> Result<Option<Init>, LaunchError> {
 /// The surroundings that the exec helper joins.
 fn surroundings(init: Option<&Init>, groups: &Groups, opened: Opened) -> Surroundings {
     let cgroups = groups.folders().cloned().collect();
-    Surroundings { in_namespaces: init.is_some(), cgroups, processes: groups.processes(), opened }
+    Surroundings { in_namespaces: init.is_some(), cgroups, processes: groups.process_limit(), opened }
 }
 
 /// Opens the files of the sandbox, as the first step: later steps use the descriptors.
@@ -186,11 +186,11 @@ fn try_it(
     }
 }
 
-/// Sets the launcher itself up: a session, the workload's orphans as its children, a strict mask, a name.
+/// Sets the launcher itself up: a session, the workload's orphaned processes as its children, a strict mask, a name.
 fn isolate(job: &Job) -> Result<(), LaunchError> {
     setsid().map_err(|error| LaunchError::system("a new session cannot be made", error))?;
     set_child_subreaper(Some(getpid()))
-        .map_err(|error| LaunchError::system("orphans cannot be adopted", error))?;
+        .map_err(|error| LaunchError::system("a new parent for orphaned processes cannot be set", error))?;
     umask(Mode::from_raw_mode(0o077));
     if let Ok(name) = std::ffi::CString::new(format!("wharf-{}", job.name)) {
         // The name only shows in `ps`.

@@ -1,4 +1,4 @@
-//! Reaps and kills the launcher's children: its own, and all orphans of the workload.
+//! Reaps and kills the launcher's children: its own, and all orphaned processes of the workload.
 use rustix::{
     io::Errno,
     process::{Pid, Signal, WaitOptions, kill_process, wait},
@@ -31,6 +31,7 @@ pub(crate) fn reap(workload: Pid, now_ms: u64) -> Reaped {
             }
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => return reaped,
+            // ECHILD: with these options there is no other error of waitpid(2).
             Err(_) => {
                 reaped.none_left = true;
                 return reaped;

@@ -1,8 +1,8 @@
 //! `run --foreground`: this process stays with the supervisor that it has started, as its parent, to its end.
 //!
 //! The supervisor is the ordinary one, a child in a session of its own. This process may have other children, too: from
-//! before it became wharf (`daemon & exec wharf run -f`), or orphans, as process 1 of a container. It reaps them all and
-//! otherwise leaves them alone. It passes signals that ask it to end on to the supervisor, which also ends when this
+//! before it became wharf (`daemon & exec wharf run -f`), or orphaned processes, as process 1 of a container. It reaps
+//! them all and otherwise leaves them alone. It passes signals that ask it to end on to the supervisor, which also ends when this
 //! process ends for any other reason.
 use crate::commands::context::Context;
 use crate::commands::create::{Created, create_until, go_on_unless};

@@ -1,17 +1,18 @@
 //! Kills processes that a case has started and that nobody else would end.
 //!
 //! A library that ends its process cannot end processes that it started, and the sweep uses the same library and may end as
-//! well. So the process that runs cases becomes the parent of such orphans (child subreaper), and kills them.
+//! well. So the process that runs cases becomes the parent of such orphaned processes (child
+//! subreaper), and kills them.
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
 use std::io;
 
 /// The variable that marks all processes of a run; its value is the run's own.
 pub(super) const MARK_VARIABLE: &str = "WHARF_CONFORMANCE_RUN";
 
-/// Adopts the orphans below this process, until this is dropped.
+/// Makes this process the parent of the orphaned ones below it, until this is dropped.
 pub(super) struct Leftovers {
     mark: String,
-    /// True if every orphan must be from a case: this process had no child before, and is not the init of the machine.
+    /// True if every orphaned process must be from a case: this process had no child before, and is not the init of the machine.
     is_alone: bool,
 }
 

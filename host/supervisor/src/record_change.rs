@@ -1,8 +1,9 @@
-//! One change of a workload's status record, and whether a supervisor may act on it by itself.
+//! One change of a workload's status record, and whether it allows a restart.
 use wharf_model::{Desired, Error, ErrorKind, Phase, Result, RunConfig, StatusRecord};
 use wharf_records::{Durability, Store};
 
-/// Changes a workload's record, on another thread than those that serve clients. A missing record is not made again.
+/// Changes a workload's record, on another thread than those that serve clients. It is on
+/// disk when this returns. A missing record is not made again.
 pub(crate) async fn update(
     store: &Store,
     run: &RunConfig,
@@ -12,6 +13,7 @@ pub(crate) async fn update(
 }
 
 /// The same for a change that may be on record already: then `change` returns false and nothing is written.
+/// `durability` says whether the change is on disk when this returns, or with the next one that must be.
 pub(crate) async fn update_if(
     store: &Store,
     run: &RunConfig,
@@ -46,8 +48,8 @@ impl<E: Into<Error>> From<E> for Unwritten {
     }
 }
 
-/// True if a supervisor may restart its workload by itself: it is wanted, and no command is at work on it, which would
-/// start or stop it itself.
+/// True if a supervisor may restart its workload by itself: it is wanted, and no command, which would start or stop it
+/// itself, is at work.
 pub(crate) fn may_restart(record: &StatusRecord) -> bool {
     record.desired == Desired::Running && record.phase == Phase::Running
 }

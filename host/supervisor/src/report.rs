@@ -18,13 +18,13 @@ use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 /// How long a ping of the server may take when a command asks the supervisor for a report.
 const PING_DEADLINE: Duration = Duration::from_secs(3);
 
-/// How much of an error is told.
+/// The characters of an error that a report holds.
 const MAX_FAILURE_CHARS: usize = 300;
 
 /// How long the server took to answer, or why that is not known.
 type Pinged = Result<Duration, String>;
 
-/// The reports that are on their way. When it is dropped, nobody gets one any more.
+/// What the supervisor reports beside its [`State`], and the reports under way. Dropping it cancels those.
 #[derive(Default)]
 pub(crate) struct Reports {
     /// When the next attempt to restart the workload begins.
@@ -36,7 +36,7 @@ pub(crate) struct Reports {
     waiting: JoinSet<()>,
     /// The ping that all waiting reports share.
     ping: Option<Shared<BoxFuture<'static, Pinged>>>,
-    /// How the workload ended the last time that it did, in words.
+    /// How the workload ended the last time that it did, in words; none if it never has.
     pub(crate) last_end: Option<String>,
     /// The error of the last attempt to bring it back; empty once it runs again.
     pub(crate) last_failure: String,
@@ -110,7 +110,8 @@ impl Reports {
     }
 }
 
-/// Whether the workload runs, as far as its supervisor knows.
+/// Whether the workload runs, as far as its supervisor knows. One that does not and is asked for a report is being started or
+/// brought back: while it is stopped, attached again or its end is recorded, requests wait ([`State::hears`]).
 pub(crate) fn is_up(state: &State) -> bool {
     matches!(state.at, At::Running | At::StdoutClosed)
 }
@@ -125,12 +126,31 @@ fn bounded(error: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_FAILURE_CHARS, bounded};
+    use super::{MAX_FAILURE_CHARS, bounded, is_up};
+    use crate::machine::{At, Behalf, During, State, Task};
 
     #[test]
     fn a_long_error_is_cut_between_two_characters() {
         let exact = "é".repeat(MAX_FAILURE_CHARS);
         assert_eq!(bounded(&exact), exact);
         assert_eq!(bounded(&format!("{exact}é")), format!("{exact}…"));
+    }
+
+    #[test]
+    fn a_workload_that_is_ended_or_attached_again_is_not_reported_as_one_that_is_started() {
+        let begun = State::new(Task { creates: false, attended: true, foreground: false });
+        let meanwhile = [
+            At::Stopping(Behalf::Request, During::Run),
+            At::ProvingStopped(Behalf::Request, During::Run),
+            At::Reattaching,
+            At::ProvingOwnerToEnd,
+            At::RecordingEnd,
+            At::RecordingFailure,
+            At::Ended,
+        ];
+        for at in meanwhile {
+            let state = State { at, ..begun };
+            assert!(!is_up(&state) && !state.hears().requests, "a report could be asked for: {at:?}");
+        }
     }
 }

@@ -134,7 +134,7 @@ fn host_config(
         pids_limit: Some(limits::pids(spec)?),
         ulimits: limits::ulimits(flavor, &spec.container)?,
         // Without an init, the server is the first process of the container: it would ignore signals that it does not
-        // handle, and reap no orphans. Docker always brings one; Podman's comes in a package of its own, and where that is
+        // handle, and reap no orphaned processes. Docker always brings one; Podman's comes in a package of its own, and where that is
         // missing, the container is made without.
         init: Some(!spec.container.no_init),
         log_config: Some(limits::bounded_log(flavor)),

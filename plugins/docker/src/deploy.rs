@@ -13,7 +13,7 @@ use crate::{
     options, platform_check,
     port::target_port,
     proxies::Proxies,
-    removal::remove,
+    removal::force_remove,
     runtime::ContainerRuntime,
     search::Surroundings,
     supposed,
@@ -40,7 +40,7 @@ const CLEANING: Duration = Duration::from_secs(60);
 const NO_INIT: &str = "container-init binary";
 /// What a user is told then.
 const NO_INIT_TOLD: &str = "Podman has no init program for containers, so the server is the first process of its container: \
-    it ignores signals that it does not handle, and orphans stay; install catatonit, or run it with --no-init";
+    it ignores signals that it does not handle, and orphaned processes stay; install catatonit, or run it with --no-init";
 
 impl ContainerRuntime {
     /// Makes the container without starting it; or keeps an earlier one that was made of the same specification.
@@ -80,7 +80,7 @@ impl ContainerRuntime {
                 self.warn_of_mounts(&engine, spec, &body, &image.user).await;
                 // The obsolete container is removed only now, when the image for its successor is there.
                 if let Earlier::Obsolete(container) = earlier {
-                    self.clear(&engine, &container).await?;
+                    self.remove_container(&engine, &container).await?;
                 }
                 let instance = engine.instance_told_last().await;
                 let instance = instance.map_err(|error| self.lost(&engine, &error))?;
@@ -256,7 +256,7 @@ impl Making {
             let engine = self.engine.clone();
             let made = self.run().await;
             if let Err(Ok(container)) = answer.send(made)
-                && let Err(error) = remove(&engine, &container).await
+                && let Err(error) = force_remove(&engine, &container).await
             {
                 tracing::warn!(%error, container, "the container of an abandoned deployment stays");
             }

@@ -37,7 +37,7 @@ pub(crate) async fn make_free(engine: &Engine, name: &str, spec: &WorkloadSpec) 
         return Ok(Holder::OwnRunning);
     }
     if let Some(id) = seen.id() {
-        removal::remove(engine, id).await?;
+        removal::force_remove(engine, id).await?;
     }
     Ok(Holder::Nobody)
 }

@@ -9,7 +9,10 @@ use futures_util::StreamExt;
 use wharf_sdk::{Error, ErrorCode, Handle, Observation, Result};
 
 impl ContainerRuntime {
-    /// True if the workload has no container any more. A container that belongs to somebody else must not be touched.
+    /// True if the workload has no container any more.
+    ///
+    /// # Errors
+    /// That cannot be told, or the container is another's: then it is not to be touched.
     pub(crate) async fn is_gone(&self, handle: &Handle) -> Result<bool> {
         match self.observe(handle).await {
             Err(error) if error.code == ErrorCode::NotFound => Ok(true),
@@ -19,7 +22,7 @@ impl ContainerRuntime {
 
     /// Lets a paused container go on that is to be stopped: Podman refuses to stop a paused one, and Docker does this
     /// itself. If that fails, the container is killed in the end.
-    pub(crate) async fn let_go_on(&self, container: &str, seen: &Observation) {
+    pub(crate) async fn unpause(&self, container: &str, seen: &Observation) {
         if !seen.is_paused() || self.flavor == Flavor::Docker {
             return;
         }
@@ -30,7 +33,7 @@ impl ContainerRuntime {
     }
 
     /// Stops a container; without time to end by itself, it is killed. A missing container is a success.
-    pub(crate) async fn end(&self, container: &str, timeout_ms: u64) -> Result<()> {
+    pub(crate) async fn stop_container(&self, container: &str, timeout_ms: u64) -> Result<()> {
         let engine = self.engine().await?;
         let ended = if timeout_ms == 0 {
             let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
@@ -47,9 +50,10 @@ impl ContainerRuntime {
             Err(error) if matches!(error.code, ErrorCode::FailedPrecondition | ErrorCode::Internal) => {
                 let seen = engine.inspect(container).await;
                 match seen.map_err(|error| self.failed("the container cannot be inspected", &error)) {
-                    // It was paused after it was looked at, or does not go on.
+                    // It was paused after it was looked at, or cannot be unpaused; so it is killed: a paused process does not
+                    // react to a stop.
                     Ok(seen) if observe::is_paused(&seen) && timeout_ms > 0 => {
-                        Box::pin(self.end(container, 0)).await
+                        Box::pin(self.stop_container(container, 0)).await
                     }
                     Ok(seen) if observe::runs(&seen) => Err(error),
                     Ok(_) => Ok(()),
@@ -61,10 +65,10 @@ impl ContainerRuntime {
         }
     }
 
-    /// Removes a container, running or not. Missing is success.
-    pub(crate) async fn clear(&self, engine: &Engine, container: &str) -> Result<()> {
+    /// Removes a container, running or not, and what is held for it here. Missing is success.
+    pub(crate) async fn remove_container(&self, engine: &Engine, container: &str) -> Result<()> {
         drop(self.presences.take(container));
-        match remove(engine, container).await {
+        match force_remove(engine, container).await {
             Err(error) => match self.failed("the container cannot be removed", &error) {
                 missing if missing.code == ErrorCode::NotFound => Ok(()),
                 error => Err(error),
@@ -76,7 +80,7 @@ impl ContainerRuntime {
 
 /// Removes a container with everything that it wrote, killing it if it runs. If another client is removing it, waits for
 /// that.
-pub(crate) async fn remove(
+pub(crate) async fn force_remove(
     engine: &Engine,
     container: &str,
 ) -> std::result::Result<(), bollard::errors::Error> {

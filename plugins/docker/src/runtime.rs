@@ -205,9 +205,9 @@ impl Runtime for ContainerRuntime {
         let data = HandleData::read(handle)?;
         match self.observe(handle).await {
             Err(error) if error.code == ErrorCode::NotFound => return Ok(()),
-            seen => self.let_go_on(&data.container, &seen?).await,
+            seen => self.unpause(&data.container, &seen?).await,
         }
-        self.end(&data.container, options.timeout_ms).await
+        self.stop_container(&data.container, options.timeout_ms).await
     }
 
     async fn remove(&self, handle: &Handle) -> Result<()> {
@@ -218,7 +218,7 @@ impl Runtime for ContainerRuntime {
         if self.is_gone(handle).await? {
             return Ok(());
         }
-        self.clear(&*self.engine().await?, &data.container).await
+        self.remove_container(&*self.engine().await?, &data.container).await
     }
 
     async fn inspect(&self, handle: &Handle) -> Result<Observation> {

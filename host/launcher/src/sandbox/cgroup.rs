@@ -29,7 +29,7 @@ const LEGACY: &str = "cgroup";
 pub(crate) struct Groups {
     folders: BTreeSet<PathBuf>,
     /// The limit of processes where no group has it, to be set by [`crate::sandbox::processes`].
-    processes: Option<u64>,
+    process_limit: Option<u64>,
 }
 
 /// One limit: its name in a specification, the controller, and the files with their values in each version. The first file
@@ -37,37 +37,39 @@ pub(crate) struct Groups {
 struct Limit {
     field: &'static str,
     controller: &'static str,
+    /// The user asked for it: where it cannot be enforced, the workload is refused. If not, it is the usual limit, which is
+    /// left out there.
     is_asked: bool,
     unified: Vec<(&'static str, String)>,
     legacy: Vec<(&'static str, String)>,
 }
 
 impl Groups {
-    /// Makes empty groups with these limits, and adds to `told` which limits are enforced.
+    /// Makes empty groups with these limits, and adds to `confinement` which limits are enforced, and which are not.
     pub(crate) fn make(
         limits: &Limits,
         uid: &str,
         has_namespaces: bool,
-        told: &mut Confinement,
+        confinement: &mut Confinement,
     ) -> Result<Self, Refusal> {
-        let mut groups = Self { folders: BTreeSet::new(), processes: None };
+        let mut groups = Self { folders: BTreeSet::new(), process_limit: None };
         let hierarchies = Hierarchies::read();
         for limit in wanted(limits, has_namespaces) {
             let what = limit.field.to_owned();
             match hierarchies.apply(&limit, uid) {
                 Ok((folder, version)) => {
                     groups.folders.insert(folder);
-                    told.enforced.push(Measure { what, how: format!("cgroup {version}") });
+                    confinement.enforced.push(Measure { what, how: format!("cgroup {version}") });
                 }
                 Err(_) if limit.controller == "pids" && has_namespaces && processes::are_counted() => {
-                    groups.processes = limits.pids.or(limits.usual_pids);
+                    groups.process_limit = limits.pids.or(limits.usual_pids);
                     let how = "RLIMIT_NPROC in a user namespace".to_owned();
-                    told.enforced.push(Measure { what, how });
+                    confinement.enforced.push(Measure { what, how });
                 }
                 Err(reason) if limit.is_asked && !limits.allow_weaker => {
                     return Err(Refusal { field: limit.field, reason });
                 }
-                Err(how) => told.weaker.push(Measure { what, how }),
+                Err(how) => confinement.weaker.push(Measure { what, how }),
             }
         }
         Ok(groups)
@@ -79,8 +81,8 @@ impl Groups {
     }
 
     /// The limit of processes that is to be set for the workload's user.
-    pub(crate) fn processes(&self) -> Option<u64> {
-        self.processes
+    pub(crate) fn process_limit(&self) -> Option<u64> {
+        self.process_limit
     }
 
     /// Their folders; the groups are not removed.
@@ -177,7 +179,8 @@ fn wanted(limits: &Limits, has_namespaces: bool) -> Vec<Limit> {
         });
     }
     if let Some(pids) = limits.pids.or(limits.usual_pids) {
-        // With namespaces, the relay is in the group and is none of the workload's processes.
+        // With namespaces, the relay (the program's parent in its pid namespace) is in the group and is none of the workload's
+        // processes.
         let pids = pids.saturating_add(u64::from(has_namespaces));
         wanted.push(Limit {
             field: "pids_limit",
@@ -192,14 +195,19 @@ fn wanted(limits: &Limits, has_namespaces: bool) -> Vec<Limit> {
 
 /// The place of this process in the trees of control groups.
 struct Hierarchies {
-    /// Kind, controllers and this process's own folder of each mounted tree.
+    /// The mounted ones that this process is in.
     trees: Vec<Tree>,
 }
 
+/// One mounted tree of control groups.
 struct Tree {
+    /// It is of version 2.
     is_unified: bool,
+    /// The options of the mount: in version 1, the controllers of the tree are among them.
     controllers: Vec<String>,
+    /// The topmost folder of it that can be seen here.
     mount_point: PathBuf,
+    /// The folder of this process's own group; the mount point if that folder cannot be seen here.
     own: PathBuf,
 }
 
@@ -225,16 +233,20 @@ impl Hierarchies {
             let controllers: Vec<String> = options.split(',').map(str::to_owned).collect();
             let path = memberships.lines().find_map(|line| {
                 let mut fields = line.splitn(3, ':').skip(1);
-                let (named, path) = (fields.next()?, fields.next()?);
-                let is_it = match is_unified {
-                    true => named.is_empty(),
-                    false => named.split(',').any(|name| controllers.iter().any(|it| it == name)),
+                let (listed_controllers, path) = (fields.next()?, fields.next()?);
+                let is_this_tree = match is_unified {
+                    true => listed_controllers.is_empty(),
+                    false => {
+                        listed_controllers.split(',').any(|name| controllers.iter().any(|it| it == name))
+                    }
                 };
-                is_it.then_some(path)
+                is_this_tree.then_some(path)
             })?;
             // If only a part of the tree is mounted, the path within that part is used.
             let below = path.strip_prefix(root).unwrap_or(path).trim_start_matches('/');
             let own = mount_point.join(below);
+            // Situation: in a container, the path may be one that the machine sees, and no folder of that path is in the part that
+            // is mounted here. Conclusion: the top of that part stands for this process's own group.
             let own = if own.is_dir() { own } else { mount_point.clone() };
             Some(Tree { is_unified, controllers, mount_point, own })
         });
@@ -290,7 +302,8 @@ impl Tree {
     }
 }
 
-/// An existing group is from an earlier deployment.
+/// Makes the workload's group. One that exists is from an earlier deployment of the same workload: it is used again, and the
+/// caller writes the limits of this deployment over the old ones.
 fn make(parent: &Path, uid: &str) -> io::Result<PathBuf> {
     let folder = parent.join(cgroup_name(uid));
     reach(Point::GroupMakeBefore);

@@ -1,4 +1,4 @@
-//! The options of a proxy: names, allow-lists, limits.
+//! The options of a proxy: names, allow-lists, limits; and [`Busy`], the reason why a limit, or the server, lets nothing new in.
 use std::time::Duration;
 
 use serde_json::Value;
@@ -51,7 +51,7 @@ pub struct Limits {
     pub in_flight: usize,
     /// Requests in flight of one session.
     pub in_flight_per_session: usize,
-    /// Live sessions. Beyond it one goes that never called anything, else the one that was idle longest.
+    /// Live sessions. Beyond it one is ended: one that never made a call, else the one that has been idle longest.
     pub sessions: usize,
     /// A session unused for so long ends.
     pub session_idle: Duration,
@@ -79,14 +79,14 @@ pub struct Limits {
     pub stdin_queue_bytes: usize,
     /// A request without answer or progress for so long fails. None: it may take as long as the server lives.
     pub call_timeout: Option<Duration>,
-    /// A request without an answer for so long is answered with a stream.
+    /// How long the head of an answer is held back so that plain JSON can still be sent; then a stream begins.
     pub head_hold: Duration,
     /// A session counts as at work for so long after the last sign of life of its calls: an answer, a cancellation,
     /// progress of a call that was given up.
     pub work_after_call: Duration,
     /// Interval of SSE comments on a quiet stream.
     pub keep_alive: Duration,
-    /// Junk on stdout before the handshake's answer that is taken for "no MCP server".
+    /// If the server writes more bytes than this that are no MCP before it answers the handshake, it is no MCP server.
     pub handshake_junk_bytes: usize,
     /// The time in `Retry-After` on a 503.
     pub retry_after: Duration,
@@ -197,4 +197,29 @@ impl Busy {
         Self::NoServer,
         Self::NoRandomness,
     ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Busy;
+
+    /// Does not compile while a reason is missing.
+    macro_rules! every {
+        ($($reason:ident)*) => {{
+            let name = |busy| match busy { $(Busy::$reason => stringify!($reason)),* };
+            [$(Busy::$reason),*].map(|busy| (busy, name(busy)))
+        }};
+    }
+
+    #[test]
+    fn every_reason_is_in_the_list_by_which_the_proxys_own_errors_are_known() {
+        let every = every! {
+            NotRunning InputFull InputClosed TooManyCalls TooManyCallsOfSession TooManySessions TooManyStreams
+            TooManySubscriptions NoMemory NoServer NoRandomness
+        };
+        for (busy, name) in every {
+            assert!(Busy::ALL.contains(&busy), "{name} would be taken for an error of the server");
+        }
+        assert_eq!(Busy::ALL.len(), every.len(), "none is in it twice");
+    }
 }

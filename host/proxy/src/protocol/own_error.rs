@@ -10,7 +10,7 @@ pub const SERVER_STOPPED: &str = "the server is being stopped";
 /// The error of the requests in flight when the server has ended and is restarted.
 pub const SERVER_RESTARTED: &str = "the server ended; it is being restarted";
 
-/// The error of the requests in flight when the server's output has ended.
+/// The error of the requests in flight when the server's output has ended, or the proxy gives the server up.
 pub(crate) const OUTPUT_ENDED: &str = "the server has ended; what was asked may or may not have been done";
 /// The error of a request in the middle of which an HTTP server ended, or closed the connection.
 pub(crate) const SERVER_ENDED: &str =
@@ -18,7 +18,8 @@ pub(crate) const SERVER_ENDED: &str =
 /// The error of a request whose body had to make room while the server had not answered.
 pub(crate) const GIVEN_UP_FOR_ROOM: &str =
     "no memory is left for the body; what was asked may or may not have been done";
-/// The error of a request that nobody is left to answer.
+/// The error of a request that was dropped without an answer, for none of the reasons that have an error of their own here:
+/// nobody is left to answer it.
 pub(crate) const SERVER_GONE: &str = "the server has ended";
 /// The error of the requests in flight when another server takes the place of theirs.
 pub(crate) const SERVER_REPLACED: &str = "the server was replaced";
@@ -31,10 +32,10 @@ pub(crate) const NOT_IN_TIME: &str = "the server did not answer in time";
 /// The error in the place of an answer for which there is no memory.
 pub(crate) const ANSWER_DROPPED: &str =
     "the answer was dropped: the proxy's memory is full, and this session holds most of it";
-/// The error for a client that asks once more for a large answer.
+/// The error for a client that asks a second time for a large answer, which only its first reader gets.
 pub(crate) const ANSWER_NOT_KEPT: &str =
-    "the connection broke while a large answer was on its way, which is not kept for another one";
-/// The error of a request that the server was not asked, since it does not read.
+    "the connection broke while a large answer was being sent, and it is not kept for a second one";
+/// The error of a request that was not sent, since the server does not read its input.
 pub(crate) const LINE_GIVEN_UP: &str =
     "the server was not asked: the proxy's memory is full, and most of it waits for this server to read";
 /// The error of a request to an HTTP server that does not listen.
@@ -42,8 +43,8 @@ pub(crate) const UNREACHABLE: &str = "the server cannot be reached";
 
 /// The beginning of the error of a request whose answer makes no sense.
 pub(crate) const ANSWER_UNUSABLE: &str = "the server's answer cannot be used: ";
-/// The error of a request that an HTTP server answers with another protocol.
-pub(crate) const OTHER_PROTOCOL: &str = "the server would speak another protocol, which was not asked for";
+/// The error of a request that an HTTP server answers with a change to another protocol, or another answer below 200.
+pub(crate) const OTHER_PROTOCOL: &str = "the server tried to switch protocols, which was not asked for";
 /// The error of a request that an HTTP server answers with a redirect.
 pub(crate) const REDIRECTED: &str = "the server answered with a redirect, which is not followed";
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::budget::Account;
 use crate::protocol::message::Id;
 use crate::protocol::options::Limits;
-use crate::stdio::event_log::stand_in::{SMALL_ANSWER, not_kept};
+use crate::stdio::event_log::stand_in::{SMALL_ANSWER_BYTES, not_kept};
 
 /// Number of a stream, unique in the proxy: another session's event id is found nowhere.
 pub(crate) type StreamNo = u64;
@@ -238,7 +238,7 @@ impl Stream {
             let Some(Event { sequence, frame, answers, .. }) = self.ring.pop_front() else { break };
             self.bytes -= frame.len();
             let Some(id) = answers else { continue };
-            if frame.len() <= SMALL_ANSWER + id.as_json().len() {
+            if frame.len() <= SMALL_ANSWER_BYTES + id.as_json().len() {
                 self.answers_from = sequence + 1;
                 continue;
             }

@@ -25,7 +25,7 @@ pub(crate) enum Reason {
     ProgressBurst,
     /// A request, while the server may be at work for several sessions.
     RequestAmbiguous,
-    /// A request for a client that has gone, or at a time when none can be asked.
+    /// A request for a client that has gone, or while no client can be asked.
     RequestUnread,
     /// A request for the roots of clients that share a server.
     RequestRoots,
@@ -35,7 +35,7 @@ pub(crate) enum Reason {
     ResourceUnsubscribed,
     /// The end of an elicitation by URL, for a client that is not known, has gone or has no stream to send it on.
     ElicitationUnread,
-    /// A notification that the proxy does not know, with several sessions or none.
+    /// A notification that the proxy does not know, while there are several sessions, or none.
     Unknown,
     /// An answer that cannot be used: too long, nested too deep, no JSON-RPC.
     AnswerMalformed,
@@ -48,24 +48,53 @@ pub(crate) enum Reason {
 /// The words of [`Reason::RequestAmbiguous`]: kind and reason.
 pub const REQUEST_AMBIGUOUS: (&str, &str) = ("request of the server", "several clients were at work");
 
-/// The reasons in words, in the order of [`Reason`].
-const WORDS: [(&str, &str); Reason::OtherMemory as usize + 1] = [
-    ("log message", "several clients were at work"),
-    ("log message", "its client has gone or has no stream open"),
-    ("log message", "its client does not keep up"),
-    ("log message", "below info, and its client set no level"),
-    ("progress", "its client does not keep up"),
-    REQUEST_AMBIGUOUS,
-    ("request of the server", "no client could be asked"),
-    ("request of the server", "clients that share a server are not asked for their roots"),
-    ("cancellation", "its client has gone or has no stream open"),
-    ("change of a resource", "no client has subscribed to it"),
-    ("end of an elicitation", "its client is not known, has gone, or has no stream open"),
-    ("unknown notification", "it is not certain whom it concerns"),
-    ("answer", "too long, nested too deep, or no JSON-RPC"),
-    ("answer", "no memory was left for it"),
-    ("message", "no memory was left for it"),
-];
+impl Reason {
+    /// How many there are. `OtherMemory` is the last one.
+    const COUNT: usize = Self::OtherMemory as usize + 1;
+    /// All of them, in the order in which they are shown.
+    const ALL: [Self; Self::COUNT] = [
+        Self::LogAmbiguous,
+        Self::LogUnread,
+        Self::LogBurst,
+        Self::LogLevel,
+        Self::ProgressBurst,
+        Self::RequestAmbiguous,
+        Self::RequestUnread,
+        Self::RequestRoots,
+        Self::CancellationUnread,
+        Self::ResourceUnsubscribed,
+        Self::ElicitationUnread,
+        Self::Unknown,
+        Self::AnswerMalformed,
+        Self::AnswerMemory,
+        Self::OtherMemory,
+    ];
+
+    /// The kind of message and the reason, in words.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::LogAmbiguous => ("log message", "several clients were at work"),
+            Self::LogUnread => ("log message", "its client has gone or has no stream open"),
+            Self::LogBurst => ("log message", "its client does not keep up"),
+            Self::LogLevel => ("log message", "below info, and its client set no level"),
+            Self::ProgressBurst => ("progress", "its client does not keep up"),
+            Self::RequestAmbiguous => REQUEST_AMBIGUOUS,
+            Self::RequestUnread => ("request of the server", "no client could be asked"),
+            Self::RequestRoots => {
+                ("request of the server", "clients that share a server are not asked for their roots")
+            }
+            Self::CancellationUnread => ("cancellation", "its client has gone or has no stream open"),
+            Self::ResourceUnsubscribed => ("change of a resource", "no client has subscribed to it"),
+            Self::ElicitationUnread => {
+                ("end of an elicitation", "its client is not known, has gone, or has no stream open")
+            }
+            Self::Unknown => ("unknown notification", "it is not certain whom it concerns"),
+            Self::AnswerMalformed => ("answer", "too long, nested too deep, or no JSON-RPC"),
+            Self::AnswerMemory => ("answer", "no memory was left for it"),
+            Self::OtherMemory => ("message", "no memory was left for it"),
+        }
+    }
+}
 
 /// The number of messages of one kind that reached no client, for one reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,9 +110,9 @@ pub struct Undelivered {
 /// The counts of one proxy.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UndeliveredCounts {
-    counts: [u64; WORDS.len()],
+    counts: [u64; Reason::COUNT],
     /// The counts in the last line of the log.
-    logged: [u64; WORDS.len()],
+    logged: [u64; Reason::COUNT],
     logged_at: Option<Instant>,
 }
 
@@ -139,15 +168,30 @@ impl UndeliveredCounts {
     }
 }
 
-fn named(counts: &[u64; WORDS.len()]) -> Vec<Undelivered> {
-    let all = counts.iter().zip(WORDS).filter(|(count, _)| **count > 0);
-    all.map(|(count, (what, why))| Undelivered { what, why, count: *count }).collect()
+fn named(counts: &[u64; Reason::COUNT]) -> Vec<Undelivered> {
+    let counted = Reason::ALL.into_iter().map(|reason| (reason.words(), counts[reason as usize]));
+    let some = counted.filter(|(_, count)| *count > 0);
+    some.map(|((what, why), count)| Undelivered { what, why, count }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::{LOG_INTERVAL, Reason, UndeliveredCounts};
     use tokio::time::Instant;
+
+    #[test]
+    fn every_reason_has_a_count_of_its_own() {
+        let mut counts = UndeliveredCounts::default();
+        for (at, reason) in (1..).zip(Reason::ALL) {
+            assert!(!counts.has(reason), "{reason:?} is listed twice");
+            counts.note_many(reason, at);
+        }
+        let told = counts.all();
+        assert_eq!(told.len(), Reason::COUNT);
+        for ((at, reason), one) in (1..).zip(Reason::ALL).zip(told) {
+            assert_eq!(((one.what, one.why), one.count), (reason.words(), at), "{reason:?}");
+        }
+    }
 
     #[test]
     fn the_log_is_told_once_a_minute_and_of_what_is_new() {

@@ -1,6 +1,6 @@
 //! What a stream gives up under pressure on memory, and the errors that stand for answers. A part of [`Stream`].
 use crate::http::budget::Account;
-use crate::stdio::event_log::stand_in::{SMALL_ANSWER, no_memory};
+use crate::stdio::event_log::stand_in::{SMALL_ANSWER_BYTES, no_memory};
 use crate::stdio::event_log::{Event, Stream};
 
 /// The number of messages that a stream gave up to make room.
@@ -24,7 +24,7 @@ impl Stream {
                 shed.others += u64::from(sequence > 0 && is_unread);
                 continue;
             };
-            let is_kept = frame.len() <= SMALL_ANSWER;
+            let is_kept = frame.len() <= SMALL_ANSWER_BYTES;
             let frame = if is_kept {
                 self.account.hold(frame.to_vec())
             } else {
