@@ -130,8 +130,8 @@ pub struct RunConfig {
     /// The address that an HTTP server listens on.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub target_host: String,
-    /// The directory that it runs in: for a command one of the host, by default the one in which it was created; for an image
-    /// one of the image. Empty for the runtime's choice.
+    /// The directory that it runs in: for a command one of this machine, by default the one in which it was created; for an
+    /// image one of the image. Empty for the runtime's choice.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub working_dir: String,
     /// Arguments of the server.

@@ -7,7 +7,7 @@ const CANNOT_MOVE: &str = "a workload stays where it was made; a copy of it in a
     and 'wharf run --from-config FILE --name OTHER' with that option, and the first one removed with 'wharf rm NAME'";
 
 /// An option of another tool or of another command, the command that it is looked for in (none: any), and the words on it.
-const ELSEWHERE: [(&str, Option<&str>, &str); 19] = [
+const ELSEWHERE: [(&str, Option<&str>, &str); 17] = [
     ("--runtime", Some("edit"), CANNOT_MOVE),
     ("--kube-context", Some("edit"), CANNOT_MOVE),
     ("--namespace", Some("edit"), CANNOT_MOVE),
@@ -27,8 +27,6 @@ const ELSEWHERE: [(&str, Option<&str>, &str); 19] = [
         "the port of the URL is '--proxy-port', the one that the server listens on '--target-port'",
     ),
     ("--mount", Some("run"), "a file or folder is opened with '-v PATH[:WORKLOAD][:ro]'"),
-    ("--network", Some("run"), "the network is a part of '--permission-profile'"),
-    ("--net", Some("run"), "the network is a part of '--permission-profile'"),
     ("--isolate-network", Some("run"), "the network is a part of '--permission-profile'"),
     ("-d", Some("run"), "it runs in the background without that"),
     ("--detach", Some("run"), "it runs in the background without that"),

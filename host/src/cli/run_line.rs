@@ -1,7 +1,7 @@
 //! The line of `run`: everything after SERVER is SERVER's own, as with `docker run`, and everything after a first `--` is
 //! SERVER and its arguments, as the clients of MCP write it.
 //!
-//! Called before the arguments are parsed. An option of `run` that stands right after SERVER was one until 0.2, and may be one
+//! Called before the arguments are parsed. An option of `run` that stands right after SERVER was one in earlier builds, and may be one
 //! that protects something: it is refused with the line that was meant, and never silently passed on.
 use clap::Command;
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! The command layer: one file for each command (create, start, stop, restart, remove, list, logs, ...), functions over a
 //! [`Context`].
 //!
-//! Called by every front end (command line, REST, later MCP), which parses, calls and renders. Each command takes the
+//! Called by every front end (command line, REST API, MCP server), which parses, calls and renders. Each command takes the
 //! operation lock of its workload, changes records through the store alone, and goes to the owner or fails loudly (R08). It
 //! must not print, and must not know any particular runtime.
 mod adopt;
