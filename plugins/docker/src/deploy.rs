@@ -342,7 +342,7 @@ impl Making {
     }
 
     async fn remove(&self, container: &str) -> Result<()> {
-        let removed = remove(&self.engine, container).await;
+        let removed = force_remove(&self.engine, container).await;
         removed.map_err(|error| {
             operation(
                 self.engine.flavor,

@@ -21,7 +21,7 @@ use std::{
 use wharf_sdk::{
     Attach, ByteStream, Confine, Confinement, Context, Error, Exit, Handle, Health, Instance, ListQuery,
     Listing, LogOptions, Logs, Observation, Pin, Pins, Result, Runtime, Source, StopOptions, WorkloadSpec,
-    WorkloadState,
+    WorkloadState, disk_advice,
     keyed_lock::{KeyedGuard, KeyedLock},
     launch::Job,
     machine_id,
@@ -130,7 +130,8 @@ impl ProcessRuntime {
                 usable.or_else(|error| if error == Errno::NOENT { Ok(()) } else { Err(error) })
             {
                 let message = format!("the folder '{}' cannot be used: {error}", folder.display());
-                return Some(Health::unhealthy(message).with_remedy("see that this user can write it"));
+                let remedy = disk_advice(&error.into()).unwrap_or("see that this user can write it");
+                return Some(Health::unhealthy(message).with_remedy(remedy));
             }
         }
         let launcher = self.launcher.first().map_or("", String::as_str);

@@ -55,7 +55,8 @@ fn a_namespace_that_is_deleted_takes_its_workloads_along_and_their_records_can_b
     });
     let said = host.wharf(&["run", "--runtime", "kubernetes", "--name", "new", cluster.demo_image()]);
     assert!(said.code != 0 && said.stderr.contains(namespace.name()), "{said:?}");
-    let said = host.wharf(&["start", "in-pod"]);
+    // Its supervisor may be trying to bring it back.
+    let said = host.wharf(&["restart", "in-pod"]);
     assert!(
         said.code != 0 && said.stderr.contains("make that namespace anew, or choose another one"),
         "{said:?}"
