@@ -275,8 +275,13 @@ impl Hierarchies {
 }
 
 impl Tree {
-    /// In version 2, a group may have limits for groups below it, or members, but not both. So the group is made below this
-    /// process's own group if possible, and otherwise below the nearest group above that allows it.
+    /// In version 2, a group may have limits for groups below it, or members, but not both; only the root may have both. So
+    /// the group is made below this process's own group if that is the root, and otherwise below the nearest group above
+    /// that has no members.
+    ///
+    /// Situation: the kernel itself refuses that for memory alone. It accepts `pids` and `cpu` beside members, for groups of
+    /// threads, and then lets no process enter the group below (`EOPNOTSUPP`, "domain invalid" in `cgroup.type`).
+    /// Conclusion: whether there are members is asked first.
     fn make_unified(&self, controller: &str, uid: &str) -> io::Result<PathBuf> {
         let mut failed = io::Error::other(format!("it has no controller '{controller}'"));
         for parent in self.own.ancestors().take_while(|folder| folder.starts_with(&self.mount_point)) {
@@ -285,6 +290,10 @@ impl Tree {
                 listed.split_whitespace().any(|it| it == controller)
             };
             if !has("cgroup.controllers") {
+                continue;
+            }
+            if has_members(parent) {
+                failed = io::Error::other(format!("{} has processes of its own", parent.display()));
                 continue;
             }
             if !has("cgroup.subtree_control")
@@ -300,6 +309,13 @@ impl Tree {
         }
         Err(failed)
     }
+}
+
+/// Whether a group of version 2 has processes and is not the root, which has no type. In a group of threads they cannot be
+/// read.
+fn has_members(folder: &Path) -> bool {
+    let is_empty = || fs::read(folder.join("cgroup.procs")).is_ok_and(|members| members.is_empty());
+    folder.join("cgroup.type").exists() && !is_empty()
 }
 
 /// Makes the workload's group. One that exists is from an earlier deployment of the same workload: it is used again, and the
@@ -343,6 +359,38 @@ mod tests {
         let kinds: Vec<bool> = found.trees.iter().map(|tree| tree.is_unified).collect();
         assert_eq!(kinds, [false, false, true]);
         assert!(found.trees[0].controllers.iter().any(|it| it == "cpu"));
+    }
+
+    /// As systemd has them: a slice without processes, and in it the scope of a session with this process.
+    #[test]
+    fn a_group_is_made_beside_a_group_with_processes_and_below_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        let slice = root.path().join("a.slice");
+        let scope = slice.join("b.scope");
+        fs::create_dir_all(&scope).unwrap();
+        let has = |folder: &Path, file: &str, text: &str| {
+            let mut made = fs::File::create(folder.join(file)).unwrap();
+            made.write_all(text.as_bytes()).unwrap();
+        };
+        for folder in [root.path(), &slice, &scope] {
+            has(folder, "cgroup.controllers", "cpu memory pids\n");
+            has(folder, "cgroup.procs", "17\n");
+            has(folder, "cgroup.subtree_control", if folder == scope { "" } else { "memory pids\n" });
+        }
+        has(&slice, "cgroup.procs", "");
+        has(&slice, "cgroup.type", "domain\n");
+        has(&scope, "cgroup.type", "domain\n");
+        let made_from = |own: &Path| {
+            let (mount_point, own) = (root.path().to_owned(), own.to_owned());
+            Tree { is_unified: true, controllers: Vec::new(), mount_point, own }
+                .make_unified("pids", "7")
+                .unwrap()
+        };
+        assert_eq!(made_from(&scope), slice.join("wharf-7"));
+        assert_eq!(fs::read(scope.join("cgroup.subtree_control")).unwrap(), b"", "the scope stays as it is");
+        assert_eq!(made_from(&slice), slice.join("wharf-7"));
+        has(&slice, "cgroup.procs", "18\n");
+        assert_eq!(made_from(&scope), root.path().join("wharf-7"), "the root may have processes");
     }
 
     #[test]
