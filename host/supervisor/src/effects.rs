@@ -11,6 +11,7 @@ use crate::machine::{At, Cause, Clearing, Effect, Event, Left, Made, Reply, Stat
 use crate::outside::{CLIENTS_GRACE, ClientGone, Control, Outside, Watched};
 use crate::preparing::{Listening, bind_port, connect};
 use crate::recording::record_failure;
+use crate::systemd_scope;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Mutex, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -318,6 +319,10 @@ impl Performer<'_> {
         reach(Point::ReportBefore);
         outside.reporter.ready(port);
         reach(Point::ReportAfter);
+        // In the foreground its end is the command's, which stays where it is.
+        if !self.task.foreground {
+            tokio::spawn(systemd_scope::enter(self.task.name.clone(), self.task.uid.clone()));
+        }
     }
 
     fn watch_end(&mut self, outside: &mut Outside<'_>) {

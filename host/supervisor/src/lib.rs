@@ -2,8 +2,9 @@
 //! supervisor and sends it requests.
 //!
 //! [`machine`] decides what it does; `run_loop` waits, `effects` performs, `outside` is where events come from; `process`
-//! is the process around them. It deploys through the owner's plugin alone, serves the proxy, learns of the workload's end
-//! from the runtime, and restarts it by policy. It must not know any particular runtime, nor the command line.
+//! is the process around them; [`systemd_scope`] lets a logout leave it alone. It deploys through the owner's plugin alone,
+//! serves the proxy, learns of the workload's end from the runtime, and restarts it by policy. It must not know any
+//! particular runtime, nor the command line.
 //!
 //! Invariants:
 //! - It holds the life lock as long as it lives; whether it lives is a question about that lock.
@@ -11,6 +12,7 @@
 //!   writes only events that nobody asked for, and re-reads `desired` under the record lock before every restart.
 //! - A handle is recorded, durably, before the workload's code runs (R12).
 mod access;
+mod busctl;
 pub mod client;
 mod client_socket;
 mod config;
@@ -46,6 +48,7 @@ mod settings_file;
 pub mod source;
 mod spec;
 mod stopping;
+pub mod systemd_scope;
 mod workload_proxy;
 mod wrong_transport;
 
