@@ -5,7 +5,7 @@ use super::escape;
 use super::failure::{DONE, Outcome, ended};
 use super::finding::{Finding, Verdict};
 use super::runtime_check::{attempt, names};
-use super::{doctor_apparmor, doctor_state, doctor_writing};
+use super::{doctor_apparmor, doctor_linger, doctor_state, doctor_writing};
 use clap::Args;
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -75,6 +75,7 @@ impl Doctor {
         let runs = runtimes.iter().any(|finding| finding.result == Verdict::Ok);
         checks.extend(runtimes);
         checks.extend(doctor_apparmor::examine());
+        checks.extend(doctor_linger::examine(context));
         checks.extend(orphans);
         checks.extend(open_proxies(context));
         checks.extend(tools(&config.search_path));

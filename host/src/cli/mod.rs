@@ -22,6 +22,7 @@ mod console;
 mod docker_options;
 mod doctor;
 mod doctor_apparmor;
+mod doctor_linger;
 mod doctor_secrets;
 mod doctor_state;
 mod doctor_writing;
