@@ -1,8 +1,8 @@
 //! Real MCP servers of PyPI and npm, called by the official inspector.
-use serde_json::json;
-use std::process::Stdio;
+use serde_json::{Value, json};
+use std::process::{Command, Stdio};
 use wharf_tests::client::Client;
-use wharf_tests::host::{Host, has_tool};
+use wharf_tests::host::{COMMAND_WAIT, Host, built, has_tool, output_of};
 use wharf_tests::inspector::{call, inspect};
 
 /// The names of the tools that a server lists, in order.
@@ -84,6 +84,27 @@ fn a_server_of_npm_runs_by_its_name() {
     host.run(&["--permission-profile", "none", "npx://@modelcontextprotocol/server-everything"]);
     host.ok(&["rm", "server-everything"]);
     assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+/// A part of what is done by hand for the whole list.
+#[test]
+fn servers_of_others_have_the_same_tools_through_wharf_as_without_it() {
+    if !has_tool("npx", "npx") || !has_tool("uvx", "uvx") {
+        return;
+    }
+    let mut compare = Command::new(built("wharf-test-servers"));
+    compare.args(["--turns", "1", "--format", "json", "everything", "time"]);
+    let said = output_of(&mut compare, COMMAND_WAIT);
+    let (report, table) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    assert!(said.status.success(), "{table}");
+    let report: Value = serde_json::from_str(&report).unwrap_or_else(|error| panic!("{error}: {report}"));
+    assert_eq!(report["summary"]["same"], 2, "{table}");
+    for row in report["servers"].as_array().unwrap() {
+        assert!(
+            row["tools"].as_u64() > Some(0) && row["direct_ms"].is_f64() && row["wharf_ms"].is_f64(),
+            "{row}"
+        );
+    }
 }
 
 #[test]
