@@ -13,6 +13,7 @@ mod answer;
 mod attach;
 mod close_look;
 mod confinement;
+mod conmon;
 mod container;
 mod credentials;
 mod deploy;

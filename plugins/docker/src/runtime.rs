@@ -1,6 +1,8 @@
 //! [`ContainerRuntime`]: implements the SDK's traits for one engine. The modules beside it do the work.
 use crate::{
-    attach, container,
+    attach,
+    conmon::Monitor,
+    container,
     endpoint::{endpoint_of, socket_of},
     engine::Engine,
     engine_liveness::{Presence, Presences},
@@ -203,11 +205,18 @@ impl Runtime for ContainerRuntime {
 
     async fn stop(&self, handle: &Handle, options: StopOptions) -> Result<()> {
         let data = HandleData::read(handle)?;
-        match self.observe(handle).await {
+        let seen = match self.look_at(handle).await {
             Err(error) if error.code == ErrorCode::NotFound => return Ok(()),
-            seen => self.unpause(&data.container, &seen?).await,
+            seen => seen?,
+        };
+        let pid = seen.pid.filter(|pid| *pid > 0 && self.flavor == Flavor::Podman);
+        let monitor = pid.and_then(|pid| Monitor::of(&data.container, pid));
+        self.unpause(&data.container, &seen.observation).await;
+        self.stop_container(&data.container, options.timeout_ms).await?;
+        if let Some(monitor) = monitor {
+            monitor.ended().await;
         }
-        self.stop_container(&data.container, options.timeout_ms).await
+        Ok(())
     }
 
     async fn remove(&self, handle: &Handle) -> Result<()> {

@@ -54,7 +54,7 @@ pub(crate) async fn of(cluster: &Cluster) -> Health {
         Err(error) if cluster.refuses_credentials() => {
             return unhealthy(&error).with_remedy(
                 "the API server does not know these credentials, or they have run out: log in anew, or renew them in the \
-                 kubeconfig",
+                 kubeconfig; if their account has gone with its namespace, wharf rm --forget NAME drops the record of what was there",
             );
         }
         Err(error) if error.code == ErrorCode::PermissionDenied => {

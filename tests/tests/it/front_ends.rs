@@ -6,11 +6,14 @@ use std::{collections::BTreeSet, fs, process::Command};
 use wharf_tests::host::built;
 
 /// Texts that look like an option and are none of the command line's, with the reason.
-const NO_OPTIONS: [(&str, &str); 2] = [
+const NO_OPTIONS: [(&str, &str); 4] = [
     // An option of cargo, for developers of wharf.
     ("launcher/src/error.rs", "--workspace"),
     // The launcher's own argument, which no user types.
     ("descriptors/src/lib.rs", "--descriptors"),
+    // Those of systemd's busctl.
+    ("supervisor/src/systemd_scope.rs", "--system"),
+    ("supervisor/src/systemd_scope.rs", "--user"),
 ];
 
 /// The names of the commands and their aliases, from the command line itself.
