@@ -2,6 +2,7 @@
 mod ends;
 mod launcher;
 mod lifecycle;
+mod own_home;
 mod recovery;
 
 use crate::{child::Pipes, handle::HandleData, runtime::ProcessRuntime};

@@ -10,6 +10,7 @@ mod limits;
 mod modes;
 mod mounts;
 mod nesting;
+mod own_home;
 mod paths;
 mod told;
 
