@@ -15,6 +15,7 @@ mod access;
 mod busctl;
 pub mod client;
 mod client_socket;
+mod closed_home;
 mod config;
 mod counts;
 mod deployment;

@@ -1,10 +1,55 @@
-//! A server that has a home of its own.
+//! A server that makes a folder in its home, which is closed to it; and one that has a home of its own.
 use super::{
     assert_all, attempts, file,
     paths::{all_hosts, folder},
     try_to_run,
 };
 use std::fs;
+use wharf_tests::host::{Host, demo_server};
+
+/// A server that ends if it cannot write a folder of its own in its home.
+fn server(host: &Host) -> String {
+    let text =
+        "[ -d \"$HOME/.own\" ] || mkdir \"$HOME/.own\" || exit 1\necho text >\"$HOME/.own/file\" || exit 1";
+    host.script("own", &format!("{text}\nexec {}", demo_server()))
+}
+
+#[test]
+fn a_server_that_ends_since_its_home_is_closed_is_told_so_with_the_ways_on() {
+    for host in all_hosts() {
+        let server = server(&host);
+        let made = host.path("home/.own").display().to_string();
+        let said = host.wharf(&["run", "--name", "own", "--restart", "no", &server]);
+        assert_eq!(said.code, 6, "{said:?}");
+        for told in [
+            "-e HOME=FOLDER -v FOLDER",
+            &format!("its home is closed to it, and '{made}' of its output lies there"),
+            &format!("mkdir {made}, then run it with -v {made}"),
+        ] {
+            assert!(said.stderr.contains(told), "not '{told}': {said:?}");
+        }
+        folder(&host, "home/.own");
+        host.run(&["--name", "own", "-v", &made, &server]);
+        assert!(fs::exists(format!("{made}/file")).unwrap());
+        host.ok(&["rm", "own"]);
+        let own = folder(&host, "own");
+        host.run(&["--name", "own", "-e", &format!("HOME={own}"), "-v", &own, &server]);
+        assert!(fs::exists(format!("{own}/.own/file")).unwrap());
+    }
+}
+
+#[test]
+fn a_path_of_keys_in_the_output_is_not_advised_to_be_opened() {
+    let host = Host::new();
+    let server =
+        host.script("lures", "echo \"EROFS: read-only file system, mkdir '$HOME/.ssh'\" >&2; exit 1");
+    let said = host.wharf(&["run", "--restart", "no", &server]);
+    assert!(said.code == 6 && said.stderr.contains("its home is closed to it"), "{said:?}");
+    assert!(said.stderr.contains("-e HOME=FOLDER") && !said.stderr.contains("mkdir /"), "{said:?}");
+    let server = host.script("fails", "echo \"no file $HOME/.own\" >&2; exit 1");
+    let said = host.wharf(&["run", "--restart", "no", &server]);
+    assert!(said.code == 6 && !said.stderr.contains("is closed to it"), "{said:?}");
+}
 
 #[test]
 fn a_home_of_its_own_is_written_as_a_whole_at_each_start() {
