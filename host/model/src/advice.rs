@@ -147,13 +147,6 @@ pub enum Advice {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<String>,
     },
-    /// Make this folder, which does not exist, and repeat the request with it mounted where it is.
-    OpenFolder {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Repeat the request with a home of its own: an empty folder that is mounted where it is and that HOME names.
-    GiveHome,
     /// A step that this version does not know: a newer supervisor named it. Front ends show nothing for it.
     #[serde(other)]
     Unknown,

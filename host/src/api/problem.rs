@@ -207,8 +207,6 @@ fn link(advice: &Advice) -> Option<Link> {
         | Advice::SetAuth { .. }
         | Advice::ImportToolhive
         | Advice::Choose { .. }
-        | Advice::OpenFolder { .. }
-        | Advice::GiveHome
         | Advice::Unknown => None,
     }
 }

@@ -11,10 +11,6 @@ use wharf_model::{Advice, Setting};
 pub(super) const PLACE_OPTIONS: [(&str, &str); 2] =
     [("--kube-context", "context"), ("--namespace", "namespace")];
 
-/// The way to a home of the workload's own.
-const GIVE_HOME: &str = "to give it a home of its own, an empty folder by its absolute path: mkdir FOLDER, then run it with \
-                         -e HOME=FOLDER -v FOLDER";
-
 /// A step as a line for people; none for a step that this version does not know.
 pub(super) fn text(advice: &Advice) -> Option<String> {
     let text = match advice {
@@ -58,13 +54,6 @@ pub(super) fn text(advice: &Advice) -> Option<String> {
         }
         Advice::Choose { setting: Setting::NoInit, .. } => format!("try it with {}", option(Setting::NoInit)),
         Advice::Choose { setting, value: None } => format!("choose another {}", option(*setting)),
-        Advice::OpenFolder { path } => {
-            let folder = quoted(path);
-            format!(
-                "if that folder is the server's own, make and open it: mkdir {folder}, then run it with -v {folder}"
-            )
-        }
-        Advice::GiveHome => GIVE_HOME.to_owned(),
         Advice::Unknown => return None,
     };
     Some(text)
@@ -134,13 +123,5 @@ mod tests {
         let told = "see: wharf runtime check kubernetes --kube-context 'it'\\''s dev' --namespace team-a";
         assert_eq!(text(&step).unwrap(), told);
         assert_eq!(text(&Advice::check("docker", BTreeMap::new())).unwrap(), "see: wharf runtime check");
-    }
-
-    #[test]
-    fn a_folder_to_open_is_one_word_of_a_shell() {
-        let step = Advice::OpenFolder { path: "/home/it's me/.own".into() };
-        let told = text(&step).unwrap();
-        let word = r"'/home/it'\''s me/.own'";
-        assert!(told.ends_with(&format!("mkdir {word}, then run it with -v {word}")), "{told}");
     }
 }

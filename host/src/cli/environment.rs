@@ -139,10 +139,6 @@ impl EnvironmentOptions {
             plugin_dirs,
             executable,
             current_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
-            // Supervisors get it in JSON.
-            home: variable("HOME")
-                .map(PathBuf::from)
-                .filter(|home| home.is_absolute() && home.to_str().is_some()),
             search_path: std::env::split_paths(&path)
                 .filter(|dir| dir.is_absolute() && dir.to_str().is_some())
                 .collect(),

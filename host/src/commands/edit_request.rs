@@ -163,10 +163,7 @@ fn keep_pins(now: Pins, before: Option<&Pins>) -> Pins {
     // A name may have gone over from one group to the other, since others can write its folder by now.
     // An edit may come from another terminal than the creation, with another PATH.
     let search_path = before.search_path.clone().or(now.search_path);
-    // What lies in its own home by now is its own, as long as that folder is opened to it.
-    let earlier = before.home.clone().filter(|home| now.paths.values().any(|path| path == home));
-    let home = now.home.or(earlier);
-    Pins { paths: kept(now.paths), fixed: kept(now.fixed), home, closed: now.closed, search_path }
+    Pins { paths: kept(now.paths), fixed: kept(now.fixed), closed: now.closed, search_path }
 }
 
 #[cfg(test)]
@@ -177,7 +174,7 @@ mod tests {
         let map = |of: &[(&str, &str)]| {
             of.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect()
         };
-        Pins { paths: map(paths), fixed: map(fixed), ..Pins::default() }
+        Pins { paths: map(paths), fixed: map(fixed), closed: Vec::new(), search_path: None }
     }
 
     #[test]
@@ -188,19 +185,6 @@ mod tests {
         let expected = pins(&[("/work/a", "/work/a"), ("/work/new", "/work/new")], &[("sh", "/bin/dash")]);
         assert_eq!(kept, expected);
         assert_eq!(keep_pins(now.clone(), None), now);
-    }
-
-    #[test]
-    fn a_home_of_its_own_stays_one_as_long_as_it_is_opened() {
-        let of = |path: &str, home: Option<&str>| Pins {
-            home: home.map(str::to_owned),
-            ..pins(&[(path, path)], &[])
-        };
-        let kept = |now, before| keep_pins(now, Some(&before)).home;
-        let before = of("/srv/own", Some("/srv/own"));
-        assert_eq!(kept(of("/srv/own", None), before.clone()).as_deref(), Some("/srv/own"));
-        assert_eq!(kept(of("/srv/other", None), before.clone()), None);
-        assert_eq!(kept(of("/srv/other", Some("/srv/other")), before).as_deref(), Some("/srv/other"));
     }
 
     #[test]

@@ -154,7 +154,6 @@ mod tests {
             plugin_dirs: Vec::new(),
             executable: PathBuf::new(),
             current_dir: "/here".into(),
-            home: None,
             search_path: vec!["/bin".into()],
             default_runtime: None,
             log_level: String::new(),

@@ -25,10 +25,6 @@ pub struct Config {
     pub executable: PathBuf,
     /// The folder from which relative paths of a SERVER are resolved.
     pub current_dir: PathBuf,
-    /// The home of the user, as the environment has it: that of workloads which run as they are on this machine and name no
-    /// other. None where it is not known.
-    #[serde(default)]
-    pub home: Option<PathBuf>,
     /// The folders in which a SERVER without a slash is looked up as a command.
     pub search_path: Vec<PathBuf>,
     /// The runtime for `run` if the user names none.

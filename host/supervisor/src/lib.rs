@@ -15,7 +15,6 @@ mod access;
 mod busctl;
 pub mod client;
 mod client_socket;
-mod closed_home;
 mod config;
 mod counts;
 mod deployment;

@@ -1,9 +1,7 @@
 //! Starts a deployed workload and waits until its server answers; if it does not, finds out why.
-use crate::closed_home;
 use crate::deployment::Deployment;
 use crate::session_servers::SessionServers;
 use crate::workload_proxy::{WorkloadProxy, proxy_options};
-use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use wharf_model::{Advice, Setting, how};
@@ -111,7 +109,6 @@ impl Deployment {
             return error;
         }
         let error = error.hint(format!("its last output:\n{}", lines.join("\n")));
-        let error = self.with_closed_home(handle, error, &text).await;
         if is_of_hardening(&text) && self.client.stamp().has(&Capability::CAP_ADD) {
             return error
                 .hint("it runs without capabilities of the kernel, which a program that changes users or owners needs")
@@ -119,22 +116,6 @@ impl Deployment {
                 .advise(Advice::Choose { setting: Setting::CapAdd, value: Some("SETGID".to_owned()) });
         }
         error
-    }
-
-    /// The error with the way on, where the output tells that a file in the workload's home was refused.
-    async fn with_closed_home(&self, handle: &Handle, error: Error, output: &str) -> Error {
-        let named = self.run.env_vars.get("HOME").map(PathBuf::from);
-        let Some(home) = named.or_else(|| self.config.home.clone()) else { return error };
-        if !closed_home::tells_of_refusal(output) {
-            return error;
-        }
-        let seen = tokio::time::timeout(EXIT_GRACE, self.client.inspect(handle)).await;
-        // A runtime that tells of no open files has another home, or closes none.
-        let open = seen.ok().and_then(|seen| seen.ok()?.confinement?.paths);
-        match open {
-            Some(open) => closed_home::explained(error, output, &home, &open),
-            None => error,
-        }
     }
 
     /// The wanted part of the workload's output, or its beginning; none if it cannot be had soon.

@@ -76,7 +76,7 @@ impl ProcessRuntime {
         let resolved = command::resolve(&version_managers::sought(spec), &spec.args, &env)?;
         let target_port = spec.transport.target_port();
         let own_dir = self.states.work_dir(&spec.uid);
-        let guard = self.guard(spec, &env);
+        let guard = self.guard(&env);
         if let Some(tool) = tool {
             let (home, host) = (guard.home.as_deref(), of_this_process());
             registries::refuse_settings_of_pip(tool, host, home, &env)?;

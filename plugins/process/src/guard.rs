@@ -17,10 +17,8 @@ const PROGRAMS: &[&str] = &["/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "
 /// The paths that are not given as a part of something else.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
-    /// The home in the workload's environment; none if that is its own.
+    /// The home in the workload's environment.
     pub(crate) home: Option<PathBuf>,
-    /// The home of the workload's own ([`crate::own_home`]), which is a folder like another.
-    pub(crate) own_home: Option<PathBuf>,
     /// The homes: that one, and the user's own ones.
     homes: Vec<PathBuf>,
     /// The host's own folders: records, secrets, logs, files of other workloads.
@@ -88,14 +86,8 @@ impl Guard {
         let settings = settings.map(|link| real(&link, &mut Vec::new()));
         // A link to a home says nothing of the files in it.
         let programs = settings.filter(|led| !homes.iter().any(|home| home.starts_with(led))).collect();
-        let own_home = None;
-        let guard = Self { home, own_home, homes, host, keys, host_ways, closed, around, programs };
+        let guard = Self { home, homes, host, keys, host_ways, closed, around, programs };
         guard.with_programs(std::env::split_paths(env.get("PATH").map_or("", String::as_str)))
-    }
-
-    /// Notes the home of the workload's own.
-    pub(crate) fn with_own_home(self, home: PathBuf) -> Self {
-        Self { own_home: Some(home), ..self }
     }
 
     /// Notes further folders whose files are run by their user, also those that do not exist yet.

@@ -27,7 +27,6 @@ mod logs;
 mod mounts;
 mod namespaces;
 mod observe;
-mod own_home;
 mod package;
 mod permission_profile;
 mod places;

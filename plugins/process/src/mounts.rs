@@ -4,8 +4,7 @@
 //! A folder that holds keys or files of the host's, or where they would lie, is opened in parts: its entries that hold none,
 //! without links and without those whose names begin with a dot. The folder itself is not opened, so nothing is made in it:
 //! neither keys that are not there yet, nor what a shell runs (`.bashrc`). For the same reason a part with programs of `PATH`,
-//! or with settings that a link with a dot leads to (`~/dotfiles`), is not written. A home of the workload's own
-//! ([`crate::own_home`]) is a folder like another.
+//! or with settings that a link with a dot leads to (`~/dotfiles`), is not written.
 use crate::{guard::Guard, places::Places, trail::Led};
 use std::{
     collections::BTreeSet,

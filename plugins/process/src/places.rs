@@ -211,8 +211,7 @@ impl<'a> Places<'a> {
         paths.extend(self.searched.iter().filter_map(|(name, path)| recorded(Path::new(name), path)));
         let others = others.into_iter().filter(is_recorded);
         let fixed = others.filter_map(|found| recorded(&found.name, &found.led.path)).collect();
-        let home = self.guard.own_home.as_ref().and_then(|home| home.to_str()).map(str::to_owned);
-        Pins { paths, fixed, home, ..Pins::default() }
+        Pins { paths, fixed, closed: Vec::new(), search_path: None }
     }
 
     /// The places to open, for reading and for writing.

@@ -7,7 +7,6 @@ use crate::{
     handle::HandleData,
     hints, logs,
     namespaces::shares_instead,
-    own_home,
     state::StateFiles,
     version_managers,
 };
@@ -57,17 +56,8 @@ const GIVEN_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl ProcessRuntime {
     /// The files that a workload with this environment must not get as a part of something else.
-    pub(crate) fn guard(&self, spec: &WorkloadSpec, env: &BTreeMap<String, String>) -> Guard {
-        let of = |env: &BTreeMap<String, String>| Guard::of_workload(env, &self.launcher, &self.private_dirs);
-        let Some(home) = own_home::asked(spec) else { return of(env) };
-        let mut others = env.clone();
-        others.remove(own_home::VARIABLE);
-        let others = of(&others);
-        if own_home::is_its_own(&home, spec.pinned.as_ref(), &others) {
-            others.with_own_home(home)
-        } else {
-            of(env)
-        }
+    pub(crate) fn guard(&self, env: &BTreeMap<String, String>) -> Guard {
+        Guard::of_workload(env, &self.launcher, &self.private_dirs)
     }
 
     pub(crate) fn new(
@@ -321,7 +311,7 @@ impl Pin for ProcessRuntime {
         let (job, mut pins) = self.job_and_pins(&spec)?;
         pins.search_path = Some(search_path);
         let mut warnings = Vec::new();
-        for (path, closed) in hints::closed_paths(&spec, &job, || self.guard(&spec, &job.env)) {
+        for (path, closed) in hints::closed_paths(&spec, &job, || self.guard(&job.env)) {
             let warning = closed.warning(&path);
             let path = path.display().to_string();
             if warning.is_none() && !path.contains(':') {

@@ -2,7 +2,6 @@
 mod ends;
 mod launcher;
 mod lifecycle;
-mod own_home;
 mod recovery;
 
 use crate::{child::Pipes, handle::HandleData, runtime::ProcessRuntime};

@@ -18,10 +18,6 @@ pub struct Pins {
     /// difference is taken for an upgrade.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fixed: BTreeMap<String, String>,
-    /// The folder, without links, that was the workload's own home when it was created: it was empty of what a home holds that
-    /// somebody uses. What lies there later is the workload's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub home: Option<String>,
     /// The folders in which programs were searched, in the form of PATH. They are searched at each later start, too, which may
     /// come from a boot or a timer that has another PATH.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -103,7 +103,6 @@ impl Folder {
             plugin_dirs: vec![PluginDir { path: at("plugins"), dedicated: true }],
             executable: executable.to_owned(),
             current_dir: at("work"),
-            home: None,
             search_path: env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect(),
             default_runtime: None,
             log_level: "warn".to_owned(),

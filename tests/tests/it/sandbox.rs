@@ -10,7 +10,6 @@ mod limits;
 mod modes;
 mod mounts;
 mod nesting;
-mod own_home;
 mod paths;
 mod told;
 
