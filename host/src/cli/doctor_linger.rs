@@ -16,7 +16,9 @@ pub(super) fn examine(context: &Context) -> Option<Finding> {
 
 fn finding(has_workloads: bool, lingers: Option<bool>) -> Option<Finding> {
     match lingers.filter(|_| has_workloads)? {
-        true => Some(Finding::ok("linger", "workloads go on after a logout")),
+        true => {
+            Some(Finding::ok("linger", "you linger: supervisors that start from now on go on after a logout"))
+        }
         false => {
             let message = "you do not linger: workloads may end when you log out, and after a reboot nothing of yours runs \
                            before you log in";

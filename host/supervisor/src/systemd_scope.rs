@@ -24,6 +24,8 @@ const MAX_PROCESSES: usize = 1024;
 /// How long, and how often, to look whether the supervisor is in its scope: systemd answers first, and moves then.
 const LOOKS: u32 = 30;
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// How long before the processes are listed again: none enters its group as late.
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 /// How many digits of the uid are in a scope's name.
 const UID_DIGITS: usize = 8;
 
@@ -93,16 +95,18 @@ async fn moved_to(unit: &str, name: &WorkloadName) -> Result<bool, String> {
     let user = rustix::process::geteuid().as_raw();
     let asked = blocking(move || manager(user, || lingers() == Some(true), &groups_of(own_pid())));
     let Some(manager) = asked.await? else { return Ok(false) };
+    // Situation: what comes and goes may have ended when systemd moves, which then refuses all; and a process that is about to
+    // enter the group of its limits is in the supervisor's for a moment. Conclusion: moved is what is listed twice.
     let first = blocking(members).await?;
-    if let Err(why) = busctl::call(&arguments(manager, unit, name, &first), user).await {
-        // Situation: one of them has ended meanwhile, and systemd then refuses all. Conclusion: once more, with those that
-        // were there both times, which are none of those that come and go.
-        let second = blocking(members).await?;
-        let stayed: Vec<Member> = first.iter().filter(|member| second.contains(member)).copied().collect();
-        if stayed == first {
+    tokio::time::sleep(SETTLE_PAUSE).await;
+    let stayed = both(&first, &blocking(members).await?);
+    if let Err(why) = busctl::call(&arguments(manager, unit, name, &stayed), user).await {
+        // One of them has ended all the same: once more, without it.
+        let left = both(&stayed, &blocking(members).await?);
+        if left == stayed {
             return Err(why);
         }
-        busctl::call(&arguments(manager, unit, name, &stayed), user).await?;
+        busctl::call(&arguments(manager, unit, name, &left), user).await?;
     }
     for _ in 0..LOOKS {
         if is_in(unit, &groups_of(own_pid())) {
@@ -111,6 +115,11 @@ async fn moved_to(unit: &str, name: &WorkloadName) -> Result<bool, String> {
         tokio::time::sleep(LOOK_PAUSE).await;
     }
     Err("systemd has accepted it, and has moved nothing".to_owned())
+}
+
+/// Those that were there both times.
+fn both(first: &[Member], second: &[Member]) -> Vec<Member> {
+    first.iter().filter(|member| second.contains(member)).copied().collect()
 }
 
 async fn blocking<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {

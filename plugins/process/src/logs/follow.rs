@@ -19,7 +19,7 @@ pub(super) struct Changes {
     events: Vec<u8>,
     /// The state file. The launcher records the end of the workload in it, after the last line of the log.
     state: PathBuf,
-    /// Whether the state file existed at the beginning: a log can also be read after its workload was removed.
+    /// Whether there has been a state file: a log can also be read after its workload was removed, or before it is made anew.
     had_state: bool,
 }
 
@@ -55,7 +55,9 @@ impl Changes {
         Ok(self.goes_on())
     }
 
-    fn goes_on(&self) -> bool {
+    fn goes_on(&mut self) -> bool {
+        // Its coming is an event, which wakes who waits.
+        self.had_state |= self.state.exists();
         !self.had_state || !has_ended(&self.state)
     }
 

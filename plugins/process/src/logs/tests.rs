@@ -35,6 +35,19 @@ impl TestLog {
         }
     }
 
+    /// Records the workload, or its end, as the launcher does: by rename.
+    fn record(&self, code: Option<i32>) {
+        let identity = json!({ "pid": 1, "start_time": 1, "boot_id": "b" });
+        let mut state =
+            json!({ "uid": "u", "host_id": "h", "name": "a", "launcher": identity, "workload": identity });
+        if let Some(code) = code {
+            state["exit"] = json!({ "code": code });
+        }
+        let made = self.0.path().join("state.tmp");
+        fs::File::create(&made).unwrap().write_all(state.to_string().as_bytes()).unwrap();
+        fs::rename(made, self.state()).unwrap();
+    }
+
     fn read(&self, options: LogOptions) -> LogReader {
         LogReader::open(&self.log(), self.state(), options).unwrap()
     }
@@ -136,21 +149,9 @@ async fn a_followed_log_ends_when_the_end_of_its_workload_is_recorded() {
     log.append("", 1, "one");
     expect(&mut reader, "one\n").await;
     log.append("", 2, "last");
-    // As the launcher records it: by rename.
-    let identity = json!({ "pid": 1, "start_time": 1, "boot_id": "b" });
-    let mut state =
-        json!({ "uid": "u", "host_id": "h", "name": "a", "launcher": identity, "workload": identity });
-    let record = |state: &serde_json::Value| {
-        fs::File::create(log.0.path().join("state.tmp"))
-            .unwrap()
-            .write_all(state.to_string().as_bytes())
-            .unwrap();
-        fs::rename(log.0.path().join("state.tmp"), log.state()).unwrap();
-    };
-    record(&state);
+    log.record(None);
     expect(&mut reader, "last\n").await;
-    state["exit"] = json!({ "code": 0 });
-    record(&state);
+    log.record(Some(0));
     let mut rest = String::new();
     within(reader.read_to_string(&mut rest)).await.unwrap();
     assert_eq!(rest, "");

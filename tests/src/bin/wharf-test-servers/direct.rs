@@ -20,7 +20,7 @@ use std::{
 /// The longest message that is read.
 const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Lines that may wait for their reader.
-const LINES_WAITING: usize = 64;
+const LINES_WAITING: usize = 4;
 /// Of what it says on standard error, the end is kept.
 const LAST_WORDS_BYTES: usize = 300;
 /// How long that may take to be read once the server was killed.
@@ -101,7 +101,11 @@ impl Session {
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         self.send(&request).map_err(|error| format!("{method} cannot be asked: {error}"))?;
         loop {
+            // A server that never stops talking has no more time than a silent one.
             let left = self.until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(format!("{method} was not answered within {} s", START_WAIT.as_secs()).into());
+            }
             let line = self.lines.recv_timeout(left).map_err(|error| match error {
                 RecvTimeoutError::Timeout => {
                     format!("{method} was not answered within {} s", START_WAIT.as_secs())
