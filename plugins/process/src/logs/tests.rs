@@ -159,6 +159,22 @@ async fn a_followed_log_ends_when_the_end_of_its_workload_is_recorded() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_followed_before_its_workload_is_there_ends_with_it() {
+    let log = TestLog::new();
+    fs::remove_file(log.state()).unwrap();
+    let mut reader = log.read(LogOptions { follow: true, ..LogOptions::default() });
+    log.append("", 1, "one");
+    expect(&mut reader, "one\n").await;
+    log.record(None);
+    log.append("", 2, "two");
+    expect(&mut reader, "two\n").await;
+    log.record(Some(0));
+    let mut rest = String::new();
+    within(reader.read_to_string(&mut rest)).await.unwrap();
+    assert_eq!(rest, "");
+}
+
+#[tokio::test]
 async fn following_begins_after_the_last_lines() {
     let log = TestLog::new();
     log.append("", 1, "one");
