@@ -1,6 +1,7 @@
 //! Tells what has gone wrong between this client and a server: which of the server, the proxy and the connection it was,
 //! and whether the request may have been done. The words of `rmcp` name its types, and may hold the URL.
 use crate::server_client::http::{Failure, HttpError};
+use crate::server_client::lost_answer::LOST;
 use http_body_util::LengthLimitError;
 use rmcp::model::{ErrorCode, ErrorData};
 use rmcp::service::{ClientInitializeError, ServiceError};
@@ -46,7 +47,7 @@ pub(super) fn failed(name: &str, method: &str, error: &ServiceError) -> Error {
 
 /// An answer that is an error: of the proxy's own, or of the server's.
 fn answered(name: &str, method: &str, error: &ErrorData) -> Error {
-    if error.code == ErrorCode::INTERNAL_ERROR && error.message == REOPENED {
+    if error.code == ErrorCode::INTERNAL_ERROR && (error.message == REOPENED || error.message == LOST) {
         return unanswered(name, method, BROKEN);
     }
     let told = &error.message;

@@ -1,5 +1,6 @@
 //! [`LoopbackHttp`]: streamable HTTP for `rmcp` on the HTTP stack that wharf has already: a connection of its own for each
 //! request, no redirects, no proxies, no TLS. What is read is bounded.
+use crate::server_client::lost_answer::{or_lost, unresumed};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, TryStreamExt};
@@ -8,13 +9,15 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ErrorData, JsonRpcMessage, ServerJsonRpcMessage};
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientRequest, ErrorData, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
+};
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
 };
 use sse_stream::{Error as SseError, Sse, SseStream};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpStream;
 
 /// A larger answer is refused.
@@ -55,10 +58,21 @@ pub(super) type Failure = StreamableHttpError<HttpError>;
 #[derive(Clone, Debug)]
 pub(crate) struct LoopbackHttp {
     /// `HOST:PORT`.
-    pub(crate) authority: Arc<str>,
+    authority: Arc<str>,
+    /// The request that was sent last: this client waits for one answer at a time.
+    asked: Arc<Mutex<Option<RequestId>>>,
 }
 
 impl LoopbackHttp {
+    /// A client of the proxy at `HOST:PORT`.
+    pub(crate) fn new(authority: Arc<str>) -> Self {
+        Self { authority, asked: Arc::default() }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Option<RequestId>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -176,6 +190,9 @@ impl StreamableHttpClient for LoopbackHttp {
     ) -> Result<StreamableHttpPostResponse, Failure> {
         let body =
             serde_json::to_vec(&message).map_err(|e| StreamableHttpError::Client(HttpError::Json(e)))?;
+        if let ClientJsonRpcMessage::Request(request) = &message {
+            *self.asked() = Some(request.id.clone());
+        }
         let mut headers = self.headers(session_id.as_deref(), auth_header.as_deref(), custom_headers)?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         let response = self.send(Method::POST, &uri, headers, body.into()).await;
@@ -215,7 +232,12 @@ impl StreamableHttpClient for LoopbackHttp {
             return Ok(StreamableHttpPostResponse::Json(JsonRpcMessage::Error(told), session));
         }
         if is(&headers, EVENTS) {
-            return Ok(StreamableHttpPostResponse::Sse(events(response.into_body()), session));
+            let events = events(response.into_body());
+            let events = match &message {
+                ClientJsonRpcMessage::Request(request) => or_lost(events, request.id.clone()),
+                _ => events,
+            };
+            return Ok(StreamableHttpPostResponse::Sse(events, session));
         }
         if !matches!(message, ClientJsonRpcMessage::Request(_)) {
             return Ok(StreamableHttpPostResponse::Accepted);
@@ -248,11 +270,19 @@ impl StreamableHttpClient for LoopbackHttp {
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failure> {
         let mut headers = self.headers(session_id.as_deref(), auth_header.as_deref(), custom_headers)?;
         headers.insert(ACCEPT, HeaderValue::from_static(EVENTS));
+        let is_resumed = last_event_id.is_some();
         if let Some(Ok(last)) = last_event_id.as_deref().map(HeaderValue::from_str) {
             headers.insert("last-event-id", last);
         }
         let response = self.send(Method::GET, &uri, headers, Bytes::new()).await;
         let response = response.map_err(StreamableHttpError::Client)?;
+        // The session is no more, and no answer comes in it.
+        if response.status() == StatusCode::NOT_FOUND
+            && is_resumed
+            && let Some(id) = &*self.asked()
+        {
+            return Ok(unresumed(id));
+        }
         match response.status() {
             StatusCode::METHOD_NOT_ALLOWED => Err(StreamableHttpError::ServerDoesNotSupportSse),
             StatusCode::OK if is(response.headers(), EVENTS) => Ok(events(response.into_body())),

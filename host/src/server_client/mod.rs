@@ -4,6 +4,7 @@
 //! the server answers. It must not know records, runtimes or front ends.
 mod failure;
 mod http;
+mod lost_answer;
 mod session;
 
 pub(crate) use session::{Place, Session};

@@ -49,7 +49,7 @@ impl Session {
     /// Of kind [`ErrorKind::Conflict`]: the server is not running just now. Of kind [`ErrorKind::Runtime`]: nobody
     /// answers, or not in this protocol.
     pub(crate) async fn open(place: Place) -> Result<Self> {
-        let client = LoopbackHttp { authority: place.authority.into() };
+        let client = LoopbackHttp::new(place.authority.into());
         let mut config = StreamableHttpClientTransportConfig::with_uri(place.url);
         if let Some(token) = place.token {
             config = config.auth_header(token);

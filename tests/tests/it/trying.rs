@@ -185,6 +185,25 @@ fn whoever_waits_for_a_server_is_told_what_for_and_can_end_it() {
 }
 
 #[test]
+fn a_call_whose_server_ends_is_told_that_nobody_knows_what_was_done() {
+    let host = Host::new();
+    for (name, options) in
+        [("piped", &[][..]), ("web", &["--transport", "streamable-http", "--restart", "always"][..])]
+    {
+        host.run(&[&["--name", name], options, &[&demo_server()]].concat());
+        let errors = host.path("errors");
+        let args = ["call", name, "wait", "ms=600000"];
+        let mut waiting = host.command(&args).stderr(fs::File::create(&errors).unwrap()).spawn().unwrap();
+        let told = || fs::read_to_string(&errors).unwrap();
+        eventually("it waits", || told().contains("waiting for the answer of the tool 'wait'"));
+        kill(program_of(host.server(name)), "KILL");
+        eventually("it ends", || waiting.try_wait().unwrap().is_some());
+        assert_eq!(waiting.wait().unwrap().code(), Some(7), "{name}: {}", told());
+        assert!(told().contains("may or may not have been done"), "{name}: {}", told());
+    }
+}
+
+#[test]
 fn a_wait_says_nothing_where_its_result_is_json() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);

@@ -195,6 +195,9 @@ pub struct State {
     pub made: Made,
     /// It was ready, and the supervisor is bringing it back.
     pub restarting: bool,
+    /// The supervisor has begun to end it on its own account, and nobody knows what came of that: an end that follows is its
+    /// own doing, whatever the engine says.
+    pub own_stop: bool,
     /// Whether the start may be repeated.
     pub again: Again,
     /// The reason why the start is given up, or will be if it is not repeated.
@@ -239,6 +242,7 @@ impl State {
             at: At::TakingLife,
             made: Made::Nothing,
             restarting: false,
+            own_stop: false,
             again: Again::No,
             cause: None,
             pauses: Pauses::new(),

@@ -93,7 +93,7 @@ fn ended_for(state: State, behalf: Behalf) -> Next {
 pub(super) fn not_stopped(state: State, behalf: Behalf, during: During) -> Next {
     match (behalf, during) {
         (Behalf::Own, _) => {
-            let (state, mut effects) = end_later(state);
+            let (state, mut effects) = end_later(State { own_stop: true, ..state });
             effects.insert(0, Effect::TellUnstopped);
             (state, effects)
         }
@@ -116,16 +116,24 @@ fn end_later(state: State) -> Next {
 
 pub(super) fn run(state: State, mut effects: Vec<Effect>) -> Next {
     effects.push(Effect::WatchEnd);
-    let state = State { at: At::Running, restarting: false, again: Again::No, cause: None, ..state };
+    let state =
+        State { at: At::Running, restarting: false, own_stop: false, again: Again::No, cause: None, ..state };
     (state, effects)
 }
 
 /// After an end: its engine starts it again and the supervisor follows; or the supervisor restarts it by policy; or the end
 /// is recorded. An engine that restarts workloads by itself has given up if it does not, or somebody has stopped it there.
+///
+/// Situation: the supervisor's own stop has reached the engine, its answer was lost, and the end comes later. Conclusion: it
+/// was not somebody else who stopped it there, and it is restarted as the policy says.
 pub(super) fn after_exit(mut state: State, ending: Ending) -> Next {
     if ending.restarts {
+        state.own_stop = false;
         state.pauses.ended(ending.ran_for);
         return then(state, At::RecordingExit, vec![Effect::HearExit], Work::RecordExit);
+    }
+    if state.own_stop {
+        return after_own_stop(state, ending);
     }
     let policy = match state.workload.restarts_itself {
         true => RestartPolicy::No,
@@ -160,7 +168,7 @@ fn by_policy(state: State, ending: Ending, policy: RestartPolicy) -> Next {
         };
         return record_end(state, end, effects);
     }
-    let mut state = State { restarting: true, ..state };
+    let mut state = State { restarting: true, own_stop: false, ..state };
     state.pauses.ended(ending.ran_for);
     next_attempt(state, effects)
 }

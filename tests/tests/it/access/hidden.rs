@@ -69,7 +69,10 @@ fn another_user_finds_no_secret_and_is_not_served() {
     let url = host.run(&["--name", "demo", &demo_server()]);
     let searched = |command: &mut Command| {
         let output = command.args(search(&host, &part_of(&url))).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let (said, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.code().is_some() && !said.is_empty(), "{}: {said}{errors}", output.status);
+        said.into_owned()
     };
     let as_other = searched(Command::new(&program).uid(ORDINARY_USER).gid(ORDINARY_USER));
     assert!(as_other.contains("held (it is in none of"), "{as_other}");

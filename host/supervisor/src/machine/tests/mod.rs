@@ -100,6 +100,21 @@ fn an_end_that_its_engine_leaves_so_is_recorded_whatever_the_policy() {
 }
 
 #[test]
+fn an_end_after_the_supervisors_own_stop_whose_answer_was_lost_is_its_own_doing() {
+    let stopping = State { at: At::Stopping(Behalf::Own, During::Run), ..followed() };
+    let (waiting, _) = step(stopping, Event::Failed(ErrorKind::Deadline));
+    assert_eq!(waiting.at, At::StdoutClosed);
+    let (state, effects) = step(waiting, exited(false, false));
+    assert!(state.at == At::Pausing && effects.contains(&Effect::HearExit), "{state:?} {effects:?}");
+    // It runs on and can be reached again: then a later end is not the supervisor's.
+    let (mut state, _) = step(waiting, Event::Done);
+    for event in [Event::Done, exited(false, false)] {
+        (state, _) = step(state, event);
+    }
+    assert_eq!(state.at, At::RecordingEnd);
+}
+
+#[test]
 fn a_stop_of_what_its_engine_is_starting_again_is_answered_or_refused() {
     let (mut state, _) = step(followed(), RESTARTED);
     for event in [Event::Done, Event::Done, Event::Request(Ask::Stop(Duration::ZERO))] {
