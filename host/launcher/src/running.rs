@@ -14,7 +14,7 @@ use std::{
 };
 use wharf_failpoint::{Point, reach};
 use wharf_sdk::{
-    Exit,
+    Exit, OUT_OF_MEMORY,
     launch::{Job, State},
 };
 
@@ -27,8 +27,6 @@ const MAX_DRAINED_BYTES: usize = 1024 * 1024;
 const KILL_INTERVAL: Duration = Duration::from_millis(200);
 /// How long to wait for children that cannot be killed (another user's, by a set-uid program; stuck in the kernel).
 const KILL_WAIT: Duration = Duration::from_secs(10);
-/// The reason of an end for want of memory, in the words of all runtimes.
-const OUT_OF_MEMORY: &str = "out of memory";
 /// Lines on the control socket have no meaning now; each is read and dropped, up to this length.
 const MAX_IGNORED_BYTES: usize = 4 * 1024;
 

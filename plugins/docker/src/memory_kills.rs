@@ -7,10 +7,7 @@ use std::{
     fs,
     path::{Component, Path, PathBuf},
 };
-use wharf_sdk::Exit;
-
-/// The reason of an end for want of memory, in the words of all runtimes.
-pub(crate) const OUT_OF_MEMORY: &str = "out of memory";
+use wharf_sdk::{Exit, OUT_OF_MEMORY, memory_kills};
 
 /// Where control groups are shown.
 const GROUPS: &str = "/sys/fs/cgroup";
@@ -45,7 +42,7 @@ impl MemoryKills {
 
     /// Whether there was one. False, too, if the control group is gone.
     pub(crate) fn any(&self) -> bool {
-        fs::read_to_string(&self.0).is_ok_and(|text| count(&text) > 0)
+        fs::read_to_string(&self.0).is_ok_and(|text| memory_kills(&text) > 0)
     }
 }
 
@@ -58,15 +55,9 @@ pub(crate) fn explained(exit: Exit) -> Exit {
     if is_unexplained { Exit { reason: OUT_OF_MEMORY.to_owned(), ..exit } } else { exit }
 }
 
-/// The count in `memory.events` or `memory.oom_control`.
-fn count(text: &str) -> u64 {
-    let count = |line: &str| line.strip_prefix("oom_kill ")?.trim().parse().ok();
-    text.lines().find_map(count).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{MemoryKills, OUT_OF_MEMORY, count, explained};
+    use super::{MemoryKills, OUT_OF_MEMORY, explained};
     use std::fs;
     use wharf_sdk::Exit;
 
@@ -105,12 +96,5 @@ mod tests {
         assert_eq!(told(137, ""), OUT_OF_MEMORY);
         assert_eq!(told(137, "its runtime's words"), "its runtime's words");
         assert_eq!(told(0, ""), "", "a child was killed, and the server went on");
-    }
-
-    #[test]
-    fn a_count_is_a_line_of_its_own() {
-        assert_eq!(count("oom 3\noom_kill 2\n"), 2);
-        assert_eq!(count("oom_kill_disable 1\nunder_oom 1\n"), 0);
-        assert_eq!(count("oom_kill x\n"), 0);
     }
 }

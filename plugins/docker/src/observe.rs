@@ -1,8 +1,8 @@
 //! Turns an engine's answer about a container into an observation.
-use crate::{confinement, handle::HandleData, image_id::bare, labels, memory_kills::OUT_OF_MEMORY};
+use crate::{confinement, handle::HandleData, image_id::bare, labels};
 use serde::Deserialize;
 use std::collections::HashMap;
-use wharf_sdk::{Address, Check, Condition, Error, Exit, Observation, Result, WorkloadState};
+use wharf_sdk::{Address, Check, Condition, Error, Exit, OUT_OF_MEMORY, Observation, Result, WorkloadState};
 
 /// The number of an id's digits that people are shown.
 const SHORT_ID: usize = 12;

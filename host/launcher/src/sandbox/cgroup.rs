@@ -15,6 +15,7 @@ use wharf_failpoint::{Point, reach};
 use wharf_sdk::{
     Confinement, Measure,
     launch::{Limits, cgroup_name, groups_within},
+    memory_kills,
 };
 
 /// The period over which processor time is counted, in microseconds: the kernel's default.
@@ -124,11 +125,6 @@ pub(crate) fn had_memory_kills<'a>(folders: impl IntoIterator<Item = &'a PathBuf
         let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap_or_default();
         COUNTED_IN.into_iter().any(|file| memory_kills(&read(file)) > 0)
     })
-}
-
-fn memory_kills(text: &str) -> u64 {
-    let count = |line: &str| line.strip_prefix("oom_kill ")?.trim().parse().ok();
-    text.lines().find_map(count).unwrap_or_default()
 }
 
 /// Removes groups without processes, with those that the workload has made below them.
