@@ -25,7 +25,7 @@ mod stdio;
 mod tests;
 
 pub use http::access::{Access, AccessRule, PATH, secret_path};
-pub use http::admission::{is_host, is_path};
+pub use http::admission::{is_host, is_origin, is_path};
 pub use http::serve::{Listener, Peer, serve};
 pub use protocol::operation_counts::{DURATION_BOUNDS, DURATION_BUCKETS, OperationCount, OperationCounts};
 pub use protocol::options::{Limits, ProxyOptions};

@@ -59,6 +59,7 @@ pub use in_process::last_words::{WasUnderWay, keep_last_words_in, read_last_word
 pub use in_process::memory::give_back_memory;
 pub use in_process::probe_process::{PROBE_ARGUMENT, run_probe};
 pub use libraries::Libraries;
+pub use manifest::is_runtime_name;
 pub use observe::{may_have_foreign, observe, observe_all, observe_foreign};
 pub use observed::{ForeignResource, Observed};
 pub use options::{ConnectOptions, EventListener};

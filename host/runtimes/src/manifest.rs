@@ -148,8 +148,9 @@ pub(crate) fn check(stamp: &Stamp) -> Result<(), String> {
     Ok(())
 }
 
-/// The same rule as the SDK's `checked_name`, for manifests that the SDK did not make.
-fn is_runtime_name(name: &str) -> bool {
+/// True if a text can be the name of a runtime. The same rule as the SDK's `checked_name`, for manifests that the SDK did not make
+/// and for names that users write.
+pub fn is_runtime_name(name: &str) -> bool {
     let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=40).contains(&name.len()) && !name.starts_with('-') && name.chars().all(fine)
 }

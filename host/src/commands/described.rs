@@ -54,7 +54,7 @@ pub(crate) fn check_request(request: &RunRequest) -> Result<()> {
         return usage(format!("'{}' is no IP address", request.host));
     }
     wharf_supervisor::check_exposure(address(&request.host), request.auth)?;
-    if let Some(origin) = request.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+    if let Some(origin) = request.allowed_origins.iter().find(|origin| !wharf_proxy::is_origin(origin)) {
         return usage(format!(
             "'{origin}' is no origin of a page; write scheme://host or scheme://host:port"
         ));
@@ -143,17 +143,6 @@ fn target_port(request: &RunRequest) -> u16 {
         Transport::StreamableHttp if request.target_port == 0 => told.unwrap_or_default(),
         _ => request.target_port,
     }
-}
-
-/// Whether a browser could send this as `Origin`: a scheme and a host, perhaps with a port. Wildcards are refused.
-fn is_origin(text: &str) -> bool {
-    let Some((scheme, host)) = text.split_once("://") else { return false };
-    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
-    let host = host.strip_suffix('/').unwrap_or(host);
-    let is_host = !host.is_empty()
-        && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':' | '[' | ']'));
-    is_scheme && is_host
 }
 
 /// The RunConfig of a request: with a uid of its own, and without an owner.

@@ -1,6 +1,7 @@
 //! [`Config`]: the library's surroundings. `host/src/main.rs` and `host/src/cli/` fill it from environment and files; no
 //! other code looks at them.
 use crate::settings_file::PINS_FILE;
+use crate::settings_ranges::{COUNT, LIST_TIMEOUT_MS, MEMORY_BYTES, SESSION_IDLE_MS};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use wharf_proxy::Limits;
@@ -115,7 +116,7 @@ impl ProxySettings {
     /// The most sessions of a workload that have servers of their own at the same time.
     pub fn session_servers(&self) -> usize {
         const USUAL: u16 = 16;
-        self.session_servers.unwrap_or(USUAL).max(1).into()
+        self.session_servers.unwrap_or(USUAL).max(*COUNT.start()).into()
     }
 
     /// How long a server is kept in reserve for the next session; zero for none.
@@ -125,10 +126,9 @@ impl ProxySettings {
 
     /// The limits of a proxy.
     pub fn limits(&self) -> Limits {
-        const LEAST_MEMORY: usize = 4 * 1024 * 1024;
         let mut limits = Limits::default();
         if let Some(bytes) = self.memory_bytes {
-            limits.memory_bytes = usize::try_from(bytes).unwrap_or(usize::MAX).max(LEAST_MEMORY);
+            limits.memory_bytes = usize::try_from(bytes.max(*MEMORY_BYTES.start())).unwrap_or(usize::MAX);
             limits.line_bytes = limits.line_bytes.min(limits.memory_bytes / 2);
             limits.body_bytes = limits.body_bytes.min(limits.memory_bytes / 4);
             limits.stdin_queue_bytes = limits.stdin_queue_bytes.min(limits.memory_bytes / 4);
@@ -139,10 +139,10 @@ impl ProxySettings {
                 usize::try_from(bytes).unwrap_or(usize::MAX).clamp(limits.opening_bytes.min(most), most);
         }
         if let Some(sessions) = self.sessions {
-            limits.sessions = usize::from(sessions.max(1));
+            limits.sessions = usize::from(sessions.max(*COUNT.start()));
         }
         if let Some(time) = self.session_idle_ms {
-            limits.session_idle = Duration::from_millis(time.max(1000));
+            limits.session_idle = Duration::from_millis(time.max(*SESSION_IDLE_MS.start()));
         }
         limits.call_timeout = self.call_timeout_ms.map(Duration::from_millis);
         if let Some(time) = self.resume_ms {
@@ -160,10 +160,9 @@ impl Settings {
 
     /// How long the operations of runtimes may take.
     fn deadlines(&self) -> Deadlines {
-        /// Within less, nobody answers.
-        const LEAST_MS: u64 = 100;
         let usual = Deadlines::default();
-        let shown = self.list_timeout_ms.map_or(usual.shown, |ms| Duration::from_millis(ms.max(LEAST_MS)));
+        let least = *LIST_TIMEOUT_MS.start();
+        let shown = self.list_timeout_ms.map_or(usual.shown, |ms| Duration::from_millis(ms.max(least)));
         Deadlines { shown, ..usual }
     }
 }

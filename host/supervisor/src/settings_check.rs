@@ -4,20 +4,11 @@
 //! The settings of a runtime are the plugin's: it refuses them itself when it is connected.
 use crate::config::Settings;
 use crate::settings_file::{SETTINGS_FILE, SettingsError, parse, read_bytes};
+use crate::settings_ranges::{COUNT, DAY_MS, LIST_TIMEOUT_MS, MEMORY_BYTES, SESSION_IDLE_MS, WEEK_MS};
 use serde_json::Value;
-use std::net::Ipv6Addr;
-use std::ops::RangeInclusive;
 use std::path::Path;
 use wharf_proxy::Limits;
-
-/// The numbers that `list_timeout_ms` may have: within less nobody answers.
-pub const LIST_TIMEOUT_MS: RangeInclusive<u64> = 100..=HOUR_MS;
-
-const HOUR_MS: u64 = 60 * 60 * 1000;
-const DAY_MS: u64 = 24 * HOUR_MS;
-const WEEK_MS: u64 = 7 * DAY_MS;
-/// What a proxy needs to hold anything, and more than any machine should give one.
-const MEMORY_BYTES: RangeInclusive<u64> = 4 << 20..=64 << 30;
+use wharf_runtimes::is_runtime_name;
 
 /// A fault of a setting: the path of its key, and what is wrong.
 type Fault = (String, String);
@@ -61,7 +52,7 @@ fn lists(document: &Value) -> Result<(), Fault> {
 fn check(settings: &Settings) -> Result<(), Fault> {
     check_numbers(settings)?;
     let proxy = &settings.proxy;
-    if settings.default_runtime.as_ref().is_some_and(|name| !is_runtime(name)) {
+    if settings.default_runtime.as_ref().is_some_and(|name| !is_runtime_name(name)) {
         let why = "names no runtime: a name has small letters, digits and '-'";
         return Err(("default_runtime".to_owned(), why.to_owned()));
     }
@@ -86,16 +77,17 @@ fn check_numbers(settings: &Settings) -> Result<(), Fault> {
     // What the proxy may hold has to take a few bodies.
     let most = proxy.memory_bytes.unwrap_or(usual.memory_bytes as u64) / 2;
     let bodies = usual.opening_bytes as u64..=most;
+    let count = u64::from(*COUNT.start())..=u64::from(*COUNT.end());
     let numbers = [
         ("start_timeout_ms", settings.start_timeout_ms, 100..=DAY_MS),
         ("list_timeout_ms", settings.list_timeout_ms, LIST_TIMEOUT_MS),
         ("proxy.memory_bytes", proxy.memory_bytes, MEMORY_BYTES),
         ("proxy.call_timeout_ms", proxy.call_timeout_ms, 100..=WEEK_MS),
         ("proxy.resume_ms", proxy.resume_ms, 0..=DAY_MS),
-        ("proxy.session_servers", proxy.session_servers.map(u64::from), 1..=u64::from(u16::MAX)),
+        ("proxy.session_servers", proxy.session_servers.map(u64::from), count.clone()),
         ("proxy.session_reserve_ms", proxy.session_reserve_ms, 0..=DAY_MS),
-        ("proxy.sessions", proxy.sessions.map(u64::from), 1..=u64::from(u16::MAX)),
-        ("proxy.session_idle_ms", proxy.session_idle_ms, 1000..=WEEK_MS),
+        ("proxy.sessions", proxy.sessions.map(u64::from), count),
+        ("proxy.session_idle_ms", proxy.session_idle_ms, SESSION_IDLE_MS),
         ("proxy.body_bytes", proxy.body_bytes, bodies),
     ];
     for (key, value, allowed) in numbers {
@@ -115,35 +107,17 @@ fn each(key: &str, texts: &[String], why: &str, is_one: impl Fn(&str) -> bool) -
     }
 }
 
-fn is_runtime(name: &str) -> bool {
-    let is_small = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    name.bytes().next().is_some_and(is_small) && name.bytes().all(|byte| is_small(byte) || byte == b'-')
-}
-
-/// `NAME`, `NAME:PORT`, and the same of an address in brackets, as the proxy compares them.
 fn is_host(text: &str) -> bool {
-    let text = text.trim().trim_end_matches('/');
-    let is_port = |port: &str| !port.starts_with('+') && port.parse::<u16>().is_ok_and(|port| port > 0);
-    if let Some(rest) = text.strip_prefix('[') {
-        let Some((address, port)) = rest.split_once(']') else { return false };
-        return address.parse::<Ipv6Addr>().is_ok()
-            && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
-    }
-    let (name, is_reached) = match text.split_once(':') {
-        Some((name, port)) => (name, is_port(port)),
-        None => (text, true),
-    };
-    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    is_reached && !name.is_empty() && name.bytes().all(is_letter)
+    wharf_proxy::is_host(as_compared(text))
 }
 
-/// What a browser sends as `Origin`; `null` would be every page without one.
 fn is_origin(text: &str) -> bool {
-    let Some((scheme, host)) = text.trim().split_once("://") else { return false };
-    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
-    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme.bytes().all(is_letter)
-        && is_host(host)
+    wharf_proxy::is_origin(as_compared(text))
+}
+
+/// A name as the proxy compares it.
+fn as_compared(text: &str) -> &str {
+    text.trim().trim_end_matches('/')
 }
 
 #[cfg(test)]

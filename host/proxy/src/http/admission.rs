@@ -2,7 +2,7 @@
 //! kinds of proxy use them, so that an HTTP server gets the same protection.
 use crate::http::refusal::Refusal;
 use crate::http::refusal::single;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
 use axum::http::request::Parts;
@@ -136,10 +136,26 @@ fn name_without_port(host: &str) -> Option<&str> {
 
 /// True if a text can be a name in `Host`: `name`, `name:port`, `[v6]` or `[v6]:port`.
 pub fn is_host(text: &str) -> bool {
-    let fits = |name: &str| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte))
+    let Some(name) = name_without_port(text) else { return false };
+    let port = text[name.len()..].strip_prefix(':');
+    let is_port = port.is_none_or(|port| !port.starts_with('+') && port.parse() != Ok(0_u16));
+    let is_name = match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            !name.is_empty() && name.bytes().all(fits)
+        }
     };
-    name_without_port(text).is_some_and(fits)
+    is_port && is_name
+}
+
+/// True if a text can be what a browser sends as `Origin`: `scheme://host` or `scheme://host:port`. `null` would be every page
+/// without one.
+pub fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return false };
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    is_scheme && is_host(host.strip_suffix('/').unwrap_or(host))
 }
 
 /// True if a text can be the path of a URL, without query.
@@ -235,7 +251,7 @@ fn accepts(headers: &HeaderMap, kind: &str, subtype: &str) -> bool {
 mod tests {
     use axum::http::Request;
 
-    use super::{Gate, Refusal, accepts_both, is_host, is_json, is_path};
+    use super::{Gate, Refusal, accepts_both, is_host, is_json, is_origin, is_path};
     use crate::http::access::{Access, AccessRule};
     use crate::protocol::options::ProxyOptions;
 
@@ -246,6 +262,26 @@ mod tests {
         }
         for other in ["", "http://box", "box/x", "box:port", "a b", "*", "*.lan"] {
             assert!(!is_host(other), "{other}");
+        }
+        for other in ["[x]", "[::1", "box:0", "box:+80", ":80"] {
+            assert!(!is_host(other), "{other}");
+        }
+        for origin in
+            ["https://app.example", "http://localhost:3000/", "chrome-extension://abcdef", "http://[::1]:80"]
+        {
+            assert!(is_origin(origin), "{origin}");
+        }
+        for other in [
+            "",
+            "null",
+            "*",
+            "app.example",
+            "https://",
+            "https://*.example",
+            "https://app.example/x",
+            "a b://c",
+        ] {
+            assert!(!is_origin(other), "{other}");
         }
         assert!(is_path("/mcp/") && is_path("/") && is_path("/api/v1/mcp"));
         for other in ["", "mcp", "/a?b", "/a#b", "/a b", "http://x/mcp"] {
