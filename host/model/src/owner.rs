@@ -35,7 +35,7 @@ impl Owner {
         }
     }
 
-    /// What is wrong with the runtime, with the place where it is.
+    /// A fault of the runtime, behind the place in which it was met.
     #[must_use]
     pub fn located(&self, what: &str) -> String {
         match self.place_words().as_str() {
@@ -53,6 +53,12 @@ impl Owner {
     #[must_use]
     pub fn check(&self) -> Advice {
         Advice::check(&self.runtime_name, self.place())
+    }
+
+    /// The same where there are several places. Of one alone, its own error says as much as a check would.
+    #[must_use]
+    pub fn check_in_place(&self) -> Option<Advice> {
+        (!self.place().is_empty()).then(|| self.check())
     }
 }
 

@@ -197,11 +197,8 @@ fn refused_or_silent(run: &RunConfig, owner: &Owner, error: CallError) -> Error 
 fn cannot_be_asked(run: &RunConfig, owner: &Owner, error: Error, is_refused: bool) -> Error {
     let doing = format!("{}, which cannot be asked", belongs(run, owner));
     let error = Error { kind: ErrorKind::Owner, ..error.while_doing(doing) };
-    if owner.place().is_empty() {
-        // There is one place alone: the error itself says as much as a check would.
-        return error;
-    }
-    let error = error.advise(owner.check());
+    let Some(check) = owner.check_in_place() else { return error };
+    let error = error.advise(check);
     // Situation: a namespace was removed, and with it the rights in it, or the account itself. Conclusion: its cluster answers, and
     // refuses to say what is there, as where credentials have run out; nobody but a person knows that it will never say it again.
     match is_refused {

@@ -309,9 +309,10 @@ pub(crate) fn with_socket(context: &Context, row: WorkloadView, run: &RunConfig)
 /// Adds to a stale row of a runtime with several places how to ask it in the right one: without its options, another place would
 /// answer.
 fn with_check(mut row: WorkloadView, run: &RunConfig) -> WorkloadView {
-    let owner = run.owner().filter(|owner| row.stale && !owner.place().is_empty());
     // A row that changes too often says nothing about its runtime.
-    row.advice.extend(owner.filter(|_| row.stale_reason != CHANGING).map(|owner| owner.check()));
+    if row.stale && row.stale_reason != CHANGING {
+        row.advice.extend(run.owner().and_then(|owner| owner.check_in_place()));
+    }
     row
 }
 

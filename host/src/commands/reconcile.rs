@@ -198,7 +198,7 @@ async fn assess_and_act(context: &Context, reading: Reading, discover: &Discover
         if discover.observed.is_displaced(&config) {
             rest.advice.extend(where_displaced(&config));
         } else {
-            rest.advice.extend(check_of(&config));
+            rest.advice.extend(config.owner().and_then(|owner| owner.check_in_place()));
         }
         return Ok(rest);
     }
@@ -335,12 +335,6 @@ fn why_down(evidence: &Evidence) -> Option<String> {
     let Evidence::Has(seen) = evidence else { return None };
     let exit = seen.exit.as_ref().filter(|exit| !exit.reason.is_empty())?;
     (seen.state == WorkloadState::Stopped).then(|| format!("it {}", wharf_model::how(exit)))
-}
-
-/// How to ask the owner in the place of the workload, where there are several.
-fn check_of(config: &RunConfig) -> Vec<Advice> {
-    let owner = config.owner().filter(|owner| !owner.place().is_empty());
-    owner.map(|owner| owner.check()).into_iter().collect()
 }
 
 /// The report if there is nothing to do.
