@@ -1,6 +1,5 @@
 //! Init: the first process of a workload's pid namespace. It sets up the workload's namespaces; then it reaps orphaned
-//! processes and,
-//! if the workload has a network of its own, serves its port forward.
+//! processes and, if the workload has a network of its own, serves its port forward.
 //!
 //! When init ends, the kernel kills everything in the namespace. Init dies with the launcher (`PR_SET_PDEATHSIG`). The
 //! workload can neither kill nor stop init: the kernel drops signals to it from inside. The workload is not init itself,

@@ -142,7 +142,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// What to do about a disk that takes nothing, if that is among the causes.
+/// The advice on a full or read-only disk, if that is among the causes.
 fn about_the_disk(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);
     while let Some(error) = next {

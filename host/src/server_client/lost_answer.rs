@@ -31,7 +31,7 @@ pub(super) fn or_lost(events: Events, id: RequestId) -> Events {
         let (mut events, id, mut is_settled) = at?;
         match events.next().await {
             Some(Ok(event)) => {
-                is_settled |= event.id.is_some() || answers(&event, &id);
+                is_settled = is_settled || event.id.is_some() || answers(&event, &id);
                 Some((Ok(event), Some((events, id, is_settled))))
             }
             Some(Err(error)) if is_settled => Some((Err(error), None)),

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The kernel's own clock goes in steps of up to 10 ms.
 const TIME_STEP: Duration = Duration::from_millis(50);
 
-/// What tells whether a file is still the one that was read, with the same bytes and rights.
+/// The marks of a file by which a later look knows it again, with the same bytes and rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileStamp {
     identity: (u64, u64),

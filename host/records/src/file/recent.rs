@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use wharf_model::{RunConfig, StatusRecord};
 
-/// What was read and is still as it was.
+/// The records that were read, each as long as its file stays as it was.
 #[derive(Default)]
 pub struct RecentRecords {
     pub(crate) run_configs: Shelf<RunConfig>,

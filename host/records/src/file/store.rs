@@ -47,7 +47,7 @@ pub enum RecordKind {
 #[derive(Debug, Clone)]
 pub struct Store {
     state: StateDir,
-    /// What is only shown is kept there.
+    /// The records that were read to be shown, in a process that lives long; none in another one.
     pub(crate) recent: Option<Arc<RecentRecords>>,
 }
 
